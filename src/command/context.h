@@ -1,0 +1,38 @@
+// Context: all that a handler may touch while it runs one command. The dispatcher has looked the
+// command up, checked arity, authentication, permission and state, and holds the locks of its keys (or
+// everything, for kExclusive).
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "command/server_state.h"
+#include "engine/unit.h"
+#include "protocol/reply.h"
+
+namespace jeton::command {
+
+class Dispatcher;
+
+struct Context {
+  Session& session;
+  ServerState& server;
+  engine::Keyspace& keyspace;
+  engine::Unit& unit;          // changes go through it; the dispatcher logs them after the handler
+  protocol::Reply& reply;
+  WorkerStats& stats;
+  Dispatcher& dispatcher;      // for EXEC
+  const Command& command;
+  std::span<const std::string_view> args;  // args[0] is the command's name as sent
+  Now now;
+  engine::Key first_key = {};  // of the first key argument, already hashed; empty name if none
+
+  bool redis() const { return session.dialect == Dialect::kRedis; }
+  engine::Key Key(std::size_t argument) const {
+    return args[argument].data() == first_key.name.data() && first_key.hash != 0
+               ? first_key
+               : keyspace.MakeKey(args[argument]);
+  }
+};
+
+}  // namespace jeton::command

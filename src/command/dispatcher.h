@@ -1,0 +1,48 @@
+// Dispatcher: the way of one request from arguments to reply, the same for every protocol:
+// known -> arguments -> authenticated -> permitted -> state (loading, memory, disk, MULTI, pub/sub)
+// -> locks -> handler -> changes to the log, still under the locks -> unlock.
+//
+// One per worker; not thread-safe. The caller holds the TurnLock shared; for a kExclusive command the
+// dispatcher gives it up, takes it exclusively, and takes it shared again before it returns.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "command/context.h"
+
+namespace jeton::command {
+
+class Dispatcher {
+ public:
+  Dispatcher(ServerState& server, WorkerStats& stats);
+
+  // Runs one request and writes exactly one reply (or none: CLIENT REPLY OFF; or several: SUBSCRIBE).
+  // `command` may be given if the caller looked it up already (prefetch), else null.
+  // `first_key` likewise: hashed by the caller, or with an empty name.
+  void Execute(Session& session, std::span<const std::string_view> args, Now now,
+               protocol::Reply& reply, const Command* command = nullptr, engine::Key first_key = {});
+
+  // For EXEC: runs a queued command; the TurnLock is held exclusively, the unit stays open.
+  void ExecuteQueued(Session& session, std::span<const std::string_view> args, Now now,
+                     protocol::Reply& reply);
+
+  // Looks a request's command up, subcommands included; null if unknown.
+  const Command* Resolve(std::span<const std::string_view> args) const;
+
+ private:
+  // Writes the error and returns false if the request may not run now.
+  bool Admit(Session& session, const Command* command, std::span<const std::string_view> args,
+             protocol::Reply& reply);
+  void Run(Session& session, const Command& command, std::span<const std::string_view> args, Now now,
+           protocol::Reply& reply, engine::Key first_key, bool exclusive);
+
+  ServerState& server_;
+  WorkerStats& stats_;
+  engine::Unit unit_;
+  std::vector<unsigned> partitions_;  // of the running command's keys, sorted
+};
+
+}  // namespace jeton::command

@@ -1,0 +1,133 @@
+// Keyspace: every counter and tree, in memory. Split into a fixed number of partitions by the hash
+// of the name; each has its own lock and table, so that workers touch different partitions at the
+// same time. It knows no protocol and reads no clock.
+//
+// Threads: whoever touches it holds the TurnLock (shared or exclusive, see base/lock.h) and,
+// unless exclusive, the lock of the key's partition. Methods say "self-locking" where they take
+// partition locks themselves.
+//
+// Memory: a record is [header][name][value]: an integer value costs 8 bytes or less, a fraction
+// 16; expiry and precision cost only where they are set. The table of a partition grows by splitting
+// one small segment at a time (extendible hashing: Fagin et al., 1979), so no insert ever waits for a
+// whole table to be rebuilt.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/decimal.h"
+#include "base/hash.h"
+#include "base/lock.h"
+#include "base/prng.h"
+#include "base/time.h"
+#include "engine/mutation.h"
+
+namespace jeton::engine {
+
+struct Key {
+  std::string_view name;
+  std::uint64_t hash = 0;
+};
+
+enum class Kind : std::uint8_t { kCounter, kTree };
+
+// What a reader sees of one name. Valid until the partition's next change or unlock.
+struct Entry {
+  Kind kind = Kind::kCounter;
+  Decimal value;
+  WallMs expires_at = 0;               // 0: never
+  std::optional<Decimal> precision;    // empty: the default
+};
+
+// A step of a scan in hash order: `next` is the cursor to go on with, 0 at the end.
+struct ScanStep {
+  std::uint64_t next = 0;
+};
+
+class Partition;
+
+class Keyspace {
+ public:
+  static constexpr unsigned kPartitions = 256;
+  using PartitionId = unsigned;
+
+  struct Options {
+    std::uint64_t hash_seed = 0;
+    // A counter that is 0, has no expiry and no precision and was not touched for
+    // kZeroLifetimeMs is reported by CollectZeros.
+    bool drop_zero_counters = true;
+  };
+  static constexpr WallMs kZeroLifetimeMs = 3000;
+
+  explicit Keyspace(const Options& options);
+  ~Keyspace();
+  Keyspace(const Keyspace&) = delete;
+  Keyspace& operator=(const Keyspace&) = delete;
+
+  Key MakeKey(std::string_view name) const { return {name, HashBytes(name, hash_seed_)}; }
+  static PartitionId PartitionOf(const Key& key) { return static_cast<unsigned>(key.hash >> 56); }
+  SpinLock& LockOf(PartitionId partition);
+  // Brings the key's slot towards the cache; needs no lock and promises nothing.
+  void Prefetch(const Key& key) const;
+
+  // ---- one key; the caller holds its partition
+  // Empty if there is none or it has expired at `now`.
+  std::optional<Entry> Find(const Key& key, WallMs now) const;
+  // Hot path of INCR: the counter's place for an in-place change. Null if there is none, it has
+  // expired, is a tree, or has a form that needs the general path (use Find then).
+  // The pointer is valid until the next change of the partition.
+  std::int64_t* FindInteger(const Key& key, WallMs now);
+
+  // The one Apply: the only way by which state changes (live, in recovery, from peers). The caller
+  // holds the partition (kFlush: everything exclusively). Cannot fail on a decoded mutation.
+  // `now` is for bookkeeping of zero counters only.
+  void Apply(const Mutation& mutation, const Key& key, WallMs now);
+
+  // ---- whole keyspace; self-locking
+  std::uint64_t size(WallMs now) const;        // live counters and trees (expired ones excluded once swept)
+  std::uint64_t counters() const;
+  std::uint64_t with_expiry() const;
+  std::uint64_t used_bytes() const;            // tables, records and indexes
+  // Calls `visit` for about `count` names (at least one step) from `cursor` on, in hash order. A full
+  // scan (until next is 0) sees every name that was there throughout, exactly once.
+  ScanStep Scan(std::uint64_t cursor, std::size_t count, WallMs now,
+                const std::function<void(std::string_view name, const Entry&)>& visit);
+  std::optional<std::string> RandomName(Prng& prng, WallMs now);
+
+  // ---- upkeep; self-locking. Names that have expired at `now` / zero counters past their lifetime,
+  // at most `max`; the caller re-checks each under its partition's lock and drops it by a mutation.
+  std::vector<std::string> CollectExpired(PartitionId partition, WallMs now, std::size_t max);
+  std::vector<std::string> CollectZeros(PartitionId partition, WallMs now, std::size_t max);
+  // True if `key` is still a zero counter that may go (the caller holds the partition).
+  bool IsIdleZero(const Key& key, WallMs now) const;
+  void set_drop_zero_counters(bool drop) { drop_zero_counters_.store(drop); }
+
+  // ---- snapshots: encoded mutations that rebuild a partition, in slices of about `max_bytes`.
+  // Self-locking for one slice at a time. Start with a default cursor; done when it says so.
+  struct SliceCursor {
+    std::uint64_t hash = 0;
+    std::uint64_t inner = 0;  // position inside a large tree
+    bool done = false;
+  };
+  void EncodeSlice(PartitionId partition, SliceCursor& cursor, std::size_t max_bytes,
+                   const std::function<void(std::string_view encoded_mutation)>& emit);
+
+  // ---- recovery: applies every mutation in `bytes` (a log record's payload, or one record of a
+  // snapshot). False if the bytes do not decode. No locks are taken: the caller owns the partitions.
+  bool ApplyEncoded(std::string_view bytes, WallMs now);
+
+  std::uint64_t hash_seed() const { return hash_seed_; }
+
+ private:
+  std::uint64_t hash_seed_;
+  std::atomic<bool> drop_zero_counters_;
+  std::vector<std::unique_ptr<Partition>> partitions_;
+};
+
+}  // namespace jeton::engine
