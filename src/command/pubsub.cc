@@ -1,0 +1,7 @@
+#include "command/command.h"
+
+namespace jeton::command {
+
+void AddPubSubCommands(CommandTable&) {}
+
+}  // namespace jeton::command
