@@ -10,4 +10,8 @@ namespace jeton {
 
 std::uint32_t Crc32c(std::string_view bytes, std::uint32_t previous = 0);
 
+// The same sums without the instruction; for processors that lack it, and for the test that holds
+// the two against each other.
+std::uint32_t Crc32cPortable(std::string_view bytes, std::uint32_t previous = 0);
+
 }  // namespace jeton
