@@ -19,7 +19,7 @@ struct Context {
   ServerState& server;
   engine::Keyspace& keyspace;
   engine::Unit& unit;          // changes go through it; the dispatcher logs them after the handler
-  protocol::Reply& reply;
+  Reply& reply;
   WorkerStats& stats;
   Dispatcher& dispatcher;      // for EXEC
   const Command& command;

@@ -23,11 +23,11 @@ class Dispatcher {
   // `command` may be given if the caller looked it up already (prefetch), else null.
   // `first_key` likewise: hashed by the caller, or with an empty name.
   void Execute(Session& session, std::span<const std::string_view> args, Now now,
-               protocol::Reply& reply, const Command* command = nullptr, engine::Key first_key = {});
+               Reply& reply, const Command* command = nullptr, engine::Key first_key = {});
 
   // For EXEC: runs a queued command; the TurnLock is held exclusively, the unit stays open.
   void ExecuteQueued(Session& session, std::span<const std::string_view> args, Now now,
-                     protocol::Reply& reply);
+                     Reply& reply);
 
   // Looks a request's command up, subcommands included; null if unknown.
   const Command* Resolve(std::span<const std::string_view> args) const;
@@ -35,9 +35,9 @@ class Dispatcher {
  private:
   // Writes the error and returns false if the request may not run now.
   bool Admit(Session& session, const Command* command, std::span<const std::string_view> args,
-             protocol::Reply& reply);
+             Reply& reply);
   void Run(Session& session, const Command& command, std::span<const std::string_view> args, Now now,
-           protocol::Reply& reply, engine::Key first_key, bool exclusive);
+           Reply& reply, engine::Key first_key, bool exclusive);
 
   ServerState& server_;
   WorkerStats& stats_;
