@@ -6,14 +6,16 @@
 // unless exclusive, the lock of the key's partition. Methods say "self-locking" where they take
 // partition locks themselves.
 //
-// Memory: a record is [header][name][value]: an integer value costs 8 bytes or less, a fraction
+// Memory: a record is [header][value][name]: an integer value costs 1 to 8 bytes, a fraction
 // 16; expiry and precision cost only where they are set. The table of a partition grows by splitting
 // one small segment at a time (extendible hashing: Fagin et al., 1979), so no insert ever waits for a
 // whole table to be rebuilt.
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -45,6 +47,44 @@ struct Entry {
   std::optional<Decimal> precision;    // empty: the default
 };
 
+// Where a plain integer lives, for a change in place. Integers are kept in 1, 2, 4 or 8 bytes, so
+// this is a place and not a pointer to an int64: read it with *place, change it with
+// Unit::PutInteger, which widens it when the new value needs more bytes. Valid until the next change
+// of the partition or its unlock. Reading and writing move 8 bytes whatever the width: a record is
+// never shorter than that, and this way there is no branch to mispredict.
+class CounterPlace {
+ public:
+  CounterPlace() = default;
+  explicit CounterPlace(std::uint8_t* record) : record_(record) {}
+
+  explicit operator bool() const { return record_ != nullptr; }
+  friend bool operator==(const CounterPlace& place, std::nullptr_t) { return !place; }
+
+  std::int64_t operator*() const { return static_cast<std::int64_t>(Load() << Unused()) >> Unused(); }
+
+  // False, and nothing changed, if `value` needs more bytes than there are.
+  bool StoreIfFits(std::int64_t value) {
+    if (static_cast<std::int64_t>(static_cast<std::uint64_t>(value) << Unused()) >> Unused() != value)
+      return false;
+    const std::uint64_t mask = ~std::uint64_t{0} >> Unused();
+    const std::uint64_t merged = (Load() & ~mask) | (static_cast<std::uint64_t>(value) & mask);
+    std::memcpy(record_ + kValueOffset, &merged, sizeof merged);
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t kValueOffset = 2;  // see engine/record.h
+
+  int Unused() const { return 64 - (8 << (record_[0] & 3)); }
+  std::uint64_t Load() const {
+    std::uint64_t bytes;
+    std::memcpy(&bytes, record_ + kValueOffset, sizeof bytes);
+    return bytes;
+  }
+
+  std::uint8_t* record_ = nullptr;
+};
+
 // A step of a scan in hash order: `next` is the cursor to go on with, 0 at the end.
 struct ScanStep {
   std::uint64_t next = 0;
@@ -73,16 +113,19 @@ class Keyspace {
   Key MakeKey(std::string_view name) const { return {name, HashBytes(name, hash_seed_)}; }
   static PartitionId PartitionOf(const Key& key) { return static_cast<unsigned>(key.hash >> 56); }
   SpinLock& LockOf(PartitionId partition);
-  // Brings the key's slot towards the cache; needs no lock and promises nothing.
+  // Brings the key's slot towards the cache; needs no lock and promises nothing. For a batch: first
+  // Prefetch all of it, then PrefetchRecord all of it, then execute.
   void Prefetch(const Key& key) const;
+  // Brings the key's record towards the cache, once its slot is there. Takes the partition's lock
+  // for some ten nanoseconds; does nothing if it is held.
+  void PrefetchRecord(const Key& key) const;
 
   // ---- one key; the caller holds its partition
   // Empty if there is none or it has expired at `now`.
   std::optional<Entry> Find(const Key& key, WallMs now) const;
   // Hot path of INCR: the counter's place for an in-place change. Null if there is none, it has
   // expired, is a tree, or has a form that needs the general path (use Find then).
-  // The pointer is valid until the next change of the partition.
-  std::int64_t* FindInteger(const Key& key, WallMs now);
+  CounterPlace FindInteger(const Key& key, WallMs now);
 
   // The one Apply: the only way by which state changes (live, in recovery, from peers). The caller
   // holds the partition (kFlush: everything exclusively). Cannot fail on a decoded mutation.

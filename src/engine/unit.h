@@ -21,7 +21,7 @@ class Unit {
   // The caller holds the key's partition for each of these.
   void Put(const Key& key, const Decimal& value, const Decimal& delta);
   // The hot path: `place` came from Keyspace::FindInteger for this key and is set to `value`.
-  void PutInteger(const Key& key, std::int64_t* place, std::int64_t value, std::int64_t delta);
+  void PutInteger(const Key& key, CounterPlace place, std::int64_t value, std::int64_t delta);
   void Expire(const Key& key, WallMs expires_at);
   void SetPrecision(const Key& key, const Decimal& precision);  // negative: back to the default
   void Drop(const Key& key);
