@@ -88,7 +88,8 @@ struct JsonField {
   JsonValue value;
 };
 
-// A parsed JSON text. Reuse it: its memory is kept from one Parse to the next. Not thread-safe.
+// A parsed JSON text. Reuse it: its memory (several times the largest text so far) is kept from one
+// Parse to the next; so have one for each worker, not for each connection. Not thread-safe.
 class JsonDocument {
  public:
   JsonDocument();
@@ -96,7 +97,7 @@ class JsonDocument {
   JsonDocument(JsonDocument&&) noexcept;
   JsonDocument& operator=(JsonDocument&&) noexcept;
 
-  // Any JSON value. The text is copied. Errors are kInvalid and say what is wrong.
+  // An object or an array. The text is copied. Errors are kInvalid and say what is wrong.
   Status Parse(std::string_view text);
   // Valid after a successful Parse.
   JsonValue Root() const { return JsonValue(this, 0); }
@@ -108,13 +109,13 @@ class JsonDocument {
   // Nodes in the order of the text; a field is a node for its name, followed by its value.
   struct Node {
     JsonType type;
-    bool truth;
     std::uint32_t size;  // elements or fields
     std::uint32_t next;  // the node after this value and all that is in it
     std::string_view text;
   };
 
   std::vector<Node> nodes_;
+  class Builder;
   struct Engine;
   std::unique_ptr<Engine> engine_;
 };

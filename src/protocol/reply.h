@@ -94,17 +94,19 @@ class Reply {
   };
   static constexpr std::size_t kOpen = static_cast<std::size_t>(-1);
 
-  void Header(char type, std::size_t size);
-  void RawBulk(std::string_view bytes);
-  void Number(char type, std::int64_t value);
-  void AppendBulkTo(std::string_view bytes);
-  // The comma, colon and quotes around a JSON value. BeginValue says whether it is a map's key.
+  void Line(char type, std::int64_t value);
+  void Line(char type, std::string_view text);
+  void Container(char type, char resp2_type, std::size_t size, std::size_t values);
+  std::size_t Defer(char type);
+  // JSON: what stands before a value (comma, colon) and after it (closing brackets). A map's key
+  // must be a string: BeginJson says whether this value is one.
   bool BeginJson();
   void EndJson();
   void JsonString(std::string_view text);
   void JsonBare(std::string_view text);
   void OpenJson(bool map, std::size_t values);
-  void Container(char resp3_type, std::size_t size);
+  void CloseJson();
+  void JsonError(std::string_view text);
 
   std::string* out_;
   ReplyFormat format_;

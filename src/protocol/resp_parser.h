@@ -33,10 +33,11 @@ class RespParser {
     bool unauthenticated = false;
   };
 
-  RespParser() = default;
-  explicit RespParser(const Limits& limits) : limits_(limits) {}
+  RespParser() { SetLimits(Limits()); }
+  explicit RespParser(const Limits& limits) { SetLimits(limits); }
 
-  void SetLimits(const Limits& limits) { limits_ = limits; }
+  // Takes effect with the next length that is read.
+  void SetLimits(const Limits& limits);
   const Limits& limits() const { return limits_; }
 
   // Parses one request from the front of `input`.
@@ -71,14 +72,21 @@ class RespParser {
     std::size_t size;
   };
 
+  enum class Step : unsigned char { kNeedMore, kDone, kEmpty, kError };
+
   Outcome NextSlow(std::string_view input, std::size_t& consumed,
                    std::vector<std::string_view>& args);
-  Outcome Inline(std::string_view input, std::size_t& pos, std::vector<std::string_view>& args);
-  bool SplitInline(std::string_view line, std::vector<std::string_view>& args);
-  Outcome Multibulk(std::string_view input, std::size_t& pos);
-  Outcome Fail(std::string_view text);
+  Step Inline(std::string_view input, std::vector<std::string_view>& args);
+  Step BeginMultibulk(std::string_view input);
+  Step Multibulk(std::string_view input);
+  Step BulkLength(std::string_view input);
+  Step LengthLine(std::string_view input, std::string_view too_big, std::string_view& line);
+  void EndMultibulk(std::string_view input, std::vector<std::string_view>& args);
+  bool SplitQuoted(std::string_view line, std::vector<std::string_view>& args);
+  Step Fail(std::string_view text);
 
   Limits limits_;
+  bool short_fits_ = true;  // the limits allow whatever the fast path takes
   // An unfinished request; all positions count from the front of `input`.
   bool in_multibulk_ = false;
   std::size_t missing_ = 0;  // arguments still to come

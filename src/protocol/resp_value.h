@@ -65,7 +65,4 @@ Result<std::vector<RespValue>> ParseRespValues(std::string_view input);
 // A request as clients send it: an array of bulk strings.
 void AppendRespRequest(std::string& out, const std::vector<std::string_view>& args);
 
-// The text in double quotes, with \n \r \t \a \b \" \\ and \xNN, as redis-cli prints it.
-std::string QuoteRespText(std::string_view bytes);
-
 }  // namespace jeton
