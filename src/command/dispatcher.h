@@ -29,20 +29,38 @@ class Dispatcher {
   void ExecuteQueued(Session& session, std::span<const std::string_view> args, Now now,
                      Reply& reply);
 
+  // CLIENT PAUSE: whether the session must wait before this request may run. The caller keeps the
+  // request and asks again when the pause is over or the workers are woken.
+  bool MustPause(const Session& session, std::span<const std::string_view> args, Now now) const;
+
   // Looks a request's command up, subcommands included; null if unknown.
   const Command* Resolve(std::span<const std::string_view> args) const;
 
  private:
-  // Writes the error and returns false if the request may not run now.
-  bool Admit(Session& session, const Command* command, std::span<const std::string_view> args,
-             Reply& reply);
-  void Run(Session& session, const Command& command, std::span<const std::string_view> args, Now now,
-           Reply& reply, engine::Key first_key, bool exclusive);
+  // The error of a request that may not run now; empty if it may.
+  std::string Refusal(const Session& session, const Command* command,
+                      std::span<const std::string_view> args) const;
+  std::string WriteRefusal(std::uint32_t flags) const;
+  void Refuse(Session& session, const Command* command, const std::string& text, Reply& reply);
+  void Enqueue(Session& session, const Command& command, std::span<const std::string_view> args,
+               Reply& reply);
+  void Run(Session& session, const Command& command, std::span<const std::string_view> args,
+           Now now, Reply& reply, engine::Key first_key);
+  // Calls the handler, with the locks held, and keeps the statistics.
+  void Call(Session& session, const Command& command, std::span<const std::string_view> args,
+            Now now, Reply& reply, engine::Key first_key);
+  void RecordDuration(const Session& session, const Command& command,
+                      std::span<const std::string_view> args, Now now, std::int64_t microseconds);
+  void LogUnit();
+  void LockKeys(const KeyPositions& keys, std::span<const std::string_view> args);
+  void UnlockKeys();
+  void ShowToMonitors(const Session& session, std::span<const std::string_view> args, Now now);
 
   ServerState& server_;
   WorkerStats& stats_;
   engine::Unit unit_;
   std::vector<unsigned> partitions_;  // of the running command's keys, sorted
+  std::uint32_t calls_until_timed_ = 0;  // for the sampling of fast commands
 };
 
 }  // namespace jeton::command

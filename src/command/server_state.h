@@ -28,7 +28,8 @@ struct WorkerStats {
   struct PerCommand {
     std::atomic<std::uint64_t> calls{0}, microseconds{0}, rejected{0}, failed{0};
   };
-  explicit WorkerStats(int commands) : per_command(static_cast<std::size_t>(commands)) {}
+  explicit WorkerStats(int command_count)
+      : per_command(static_cast<std::size_t>(command_count)) {}
 
   std::vector<PerCommand> per_command;  // by Command::id
   std::atomic<std::uint64_t> commands{0};
@@ -79,7 +80,7 @@ class Host {
   virtual void RequestShutdown(ShutdownSave save) = 0;
   // Wakes the worker of `session` so that it looks at its flags (killed, unpaused).
   virtual void WakeWorkers() = 0;
-  // Pushes `line` to every monitoring session.
+  // Pushes `line` (bare, without a line end) to every monitoring session, as a simple string.
   virtual void SendToMonitors(std::string_view line) = 0;
   // Reads and atomically replaces the settings file.
   virtual Result<std::string> ReadConfigFile() = 0;
@@ -148,5 +149,16 @@ struct ServerState {
   WallMs stats_reset_ms = 0;
   std::atomic<std::uint64_t> changes_since_save{0};
 };
+
+// A connection's birth and end: enters `session` into the state (gives it its id, and the worker's
+// TurnLock may be held or not), and takes it and all that it watches and subscribes to out again.
+void OpenSession(ServerState& server, Session& session, WallMs now);
+void CloseSession(ServerState& server, Session& session);
+
+// Ends MULTI without running anything, and forgets what was watched.
+void DiscardTransaction(ServerState& server, Session& session);
+void UnwatchAll(ServerState& server, Session& session);
+// Ends every subscription of the session; writes no replies.
+void DropSubscriptions(ServerState& server, Session& session);
 
 }  // namespace jeton::command

@@ -1,0 +1,7 @@
+#include "command/command.h"
+
+namespace jeton::command {
+
+void AddDiagnosisCommands(CommandTable&) {}
+
+}  // namespace jeton::command

@@ -1,0 +1,7 @@
+#include "command/command.h"
+
+namespace jeton::command {
+
+void AddServerCommands(CommandTable&) {}
+
+}  // namespace jeton::command

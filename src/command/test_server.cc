@@ -1,0 +1,224 @@
+#include "command/test_server.h"
+
+#include <algorithm>
+
+#include "base/bytes.h"
+#include "base/text.h"
+#include "engine/mutation.h"
+#include "protocol/resp_parser.h"
+#include "protocol/resp_value.h"
+
+namespace jeton::command {
+
+Status FakeHost::StartSnapshot() {
+  ++snapshots;
+  return {};
+}
+
+Status FakeHost::SaveNow() {
+  ++snapshots;
+  return {};
+}
+
+void FakeHost::RequestShutdown(ShutdownSave save) {
+  shutdown_requested = true;
+  shutdown_save = save;
+}
+
+Status FakeHost::WriteConfigFile(std::string_view text) {
+  config_text = text;
+  return {};
+}
+
+Status FakeHost::Sleep(double seconds) {
+  mono_ns += static_cast<MonoNs>(seconds * static_cast<double>(kNsPerSecond));
+  return {};
+}
+
+// Keeps units in memory, and checks the locks of the names in them.
+class TestServer::MemoryLog : public LogSink {
+ public:
+  void Append(std::string_view unit) override {
+    units.emplace_back(unit);
+    if (exclusive || keyspace == nullptr) return;
+    ByteReader reader(unit);
+    while (!reader.AtEnd()) {
+      const engine::Mutation mutation = engine::DecodeMutation(reader);
+      if (!reader.ok()) break;
+      if (mutation.type == engine::MutationType::kFlush) {
+        errors += "a flush was logged without exclusive access\n";
+        continue;
+      }
+      const engine::Key key = keyspace->MakeKey(mutation.name);
+      SpinLock& lock = keyspace->LockOf(engine::Keyspace::PartitionOf(key));
+      if (!lock.try_lock()) continue;
+      lock.unlock();
+      errors += "'" + std::string(mutation.name) + "' was logged without its partition's lock\n";
+    }
+    if (!reader.ok()) errors += "a unit that does not decode was logged\n";
+  }
+
+  std::vector<std::string> units;
+  std::string errors;
+  engine::Keyspace* keyspace = nullptr;  // the one that the units come from
+  bool exclusive = false;                // the running command holds everything
+};
+
+TestServer::TestServer(Dialect dialect, int resp)
+    : dialect_(dialect), resp_(resp), log_(std::make_unique<MemoryLog>()) {
+  host_.facts.operating_system = "Linux";
+  host_.facts.process_id = 1;
+  host_.status.last_save_ms = kStart;
+  keyspace_ = std::make_unique<engine::Keyspace>(engine::Keyspace::Options{.hash_seed = 42});
+  Build();
+}
+
+TestServer::~TestServer() {
+  for (auto& session : sessions_) CloseSession(*state_, *session);
+}
+
+void TestServer::Build() {
+  log_->keyspace = keyspace_.get();
+  state_ = std::make_unique<ServerState>(host_, *log_, *keyspace_, settings_);
+  state_->node_id = std::string(40, 'a');
+  state_->run_id = std::string(40, 'b');
+  state_->version = "0.1.0";
+  state_->started_ms = now_.wall_ms;
+  state_->stats_reset_ms = now_.wall_ms;
+  stats_ = std::make_unique<WorkerStats>(state_->commands.size());
+  state_->worker_stats = {stats_.get()};
+  dispatcher_ = std::make_unique<Dispatcher>(*state_, *stats_);
+  NewSession();
+}
+
+Session& TestServer::NewSession() {
+  auto& session = sessions_.emplace_back(std::make_unique<Session>());
+  session->listener_dialect = dialect_;
+  session->resp = resp_;
+  session->address = "127.0.0.1:" + std::to_string(50000 + sessions_.size());
+  session->local_address = "127.0.0.1:5262";
+  session->fd = static_cast<int>(7 + sessions_.size());
+  OpenSession(*state_, *session, now_.wall_ms);
+  return *session;
+}
+
+ServerState& TestServer::state() { return *state_; }
+engine::Keyspace& TestServer::keyspace() { return *keyspace_; }
+const std::vector<std::string>& TestServer::logged_units() const { return log_->units; }
+const std::string& TestServer::lock_errors() const { return log_->errors; }
+
+std::string TestServer::RunRaw(Session& session, std::span<const std::string_view> words) {
+  std::string out;
+  Reply reply(out, session.resp == 3 ? ReplyFormat::kResp3 : ReplyFormat::kResp2);
+  const Command* command = dispatcher_->Resolve(words);
+  log_->exclusive = command != nullptr && (command->flags & kExclusive) != 0;
+  state_->turn_lock.lock_shared();
+  dispatcher_->Execute(session, words, now_, reply);
+  state_->turn_lock.unlock_shared();
+  log_->exclusive = false;
+  return out;
+}
+
+std::string TestServer::RunWords(Session& session, std::span<const std::string_view> words) {
+  const std::string bytes = RunRaw(session, words);
+  const auto values = ParseRespValues(bytes);
+  if (!values.ok()) return "not RESP: " + values.error().text + ": " + QuoteForLog(bytes);
+  std::string text;
+  for (const RespValue& value : *values) {
+    if (!text.empty()) text += "\n";
+    text += value.ToText();
+  }
+  return text;
+}
+
+std::string TestServer::RunAs(Session& session, std::string_view line) {
+  const std::string input = std::string(line) + "\r\n";
+  RespParser parser;
+  std::vector<std::string_view> words;
+  std::size_t consumed = 0;
+  if (parser.Next(input, consumed, words) != RespParser::Outcome::kRequest) {
+    return "not a request: " + std::string(line);
+  }
+  return RunWords(session, words);
+}
+
+void TestServer::Advance(WallMs milliseconds) {
+  now_.wall_ms += milliseconds;
+  now_.mono_ns += milliseconds * kNsPerMs;
+  host_.mono_ns += milliseconds * kNsPerMs;
+  Upkeep();
+}
+
+void TestServer::Upkeep() {
+  constexpr std::size_t kAll = 1'000'000;
+  for (unsigned partition = 0; partition < engine::Keyspace::kPartitions; ++partition) {
+    for (const auto& name : keyspace_->CollectExpired(partition, now_.wall_ms, kAll)) {
+      DropIf(name, true);
+    }
+    for (const auto& name : keyspace_->CollectZeros(partition, now_.wall_ms, kAll)) {
+      DropIf(name, false);
+    }
+  }
+}
+
+void TestServer::DropIf(const std::string& name, bool expired) {
+  const engine::Key key = keyspace_->MakeKey(name);
+  std::lock_guard guard(keyspace_->LockOf(engine::Keyspace::PartitionOf(key)));
+  const bool goes = expired ? !keyspace_->Find(key, now_.wall_ms).has_value()
+                            : keyspace_->IsIdleZero(key, now_.wall_ms);
+  if (!goes) return;
+  engine::Unit unit(*keyspace_, state_->watches);
+  unit.set_now(now_.wall_ms);
+  unit.Drop(key);
+  log_->Append(unit.bytes());
+}
+
+std::unique_ptr<engine::Keyspace> TestServer::Replay() {
+  auto fresh = std::make_unique<engine::Keyspace>(
+      engine::Keyspace::Options{.hash_seed = 7,
+                                .drop_zero_counters = settings_.values().zero_counters_drop});
+  for (const std::string& unit : log_->units) {
+    if (!fresh->ApplyEncoded(unit, now_.wall_ms)) return nullptr;
+  }
+  return fresh;
+}
+
+void TestServer::Restart() {
+  for (auto& session : sessions_) CloseSession(*state_, *session);
+  sessions_.clear();
+  dispatcher_.reset();
+  state_.reset();
+  keyspace_ = Replay();
+  ASSERT(keyspace_ != nullptr);
+  Build();
+}
+
+std::string TestServer::CheckReplay() {
+  const auto fresh = Replay();
+  if (fresh == nullptr) return "the log does not decode";
+  const std::string live = Dump(*keyspace_, now_.wall_ms);
+  const std::string replayed = Dump(*fresh, now_.wall_ms);
+  if (live == replayed) return {};
+  return "live:\n" + live + "replayed:\n" + replayed;
+}
+
+std::string TestServer::Dump(engine::Keyspace& keyspace, WallMs now) {
+  std::vector<std::string> lines;
+  std::uint64_t cursor = 0;
+  do {
+    const auto step = keyspace.Scan(
+        cursor, 1000, now, [&](std::string_view name, const engine::Entry& entry) {
+          std::string line = QuoteForLog(name) + " " + entry.value.ToString();
+          if (entry.expires_at != 0) line += " until " + std::to_string(entry.expires_at);
+          if (entry.precision) line += " precision " + entry.precision->ToString();
+          lines.push_back(line + "\n");
+        });
+    cursor = step.next;
+  } while (cursor != 0);
+  std::sort(lines.begin(), lines.end());
+  std::string text;
+  for (const std::string& line : lines) text += line;
+  return text;
+}
+
+}  // namespace jeton::command
