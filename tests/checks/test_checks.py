@@ -74,5 +74,14 @@ class CheckTest(unittest.TestCase):
         self.assertNotIn("c.txt", output)
 
 
+class DependenciesTest(unittest.TestCase):
+    def test_every_package_says_what_it_is_for(self) -> None:
+        lines = (SCRIPTS / "packages.txt").read_text().splitlines()
+        packages = [line.split()[1] for line in lines if line and not line.startswith("#")]
+        self.assertGreater(len(packages), 20)
+        text = (SCRIPTS.parent / "docs/dependencies.md").read_text()
+        self.assertEqual([name for name in packages if f"`{name}`" not in text], [])
+
+
 if __name__ == "__main__":
     unittest.main()
