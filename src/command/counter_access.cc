@@ -1,0 +1,55 @@
+#include "command/counter_access.h"
+
+#include "base/text.h"
+
+namespace jeton::command {
+
+namespace {
+
+void Count(std::atomic<std::uint64_t>& counter) {
+  // Only the owning worker writes it, so no read-modify-write is needed.
+  counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+std::optional<engine::Entry> FindAndCount(Context& ctx, const engine::Key& key) {
+  std::optional<engine::Entry> entry = Find(ctx, key);
+  Count(entry ? ctx.stats.hits : ctx.stats.misses);
+  return entry;
+}
+
+bool RefuseTree(Context& ctx, const std::optional<engine::Entry>& entry) {
+  if (!entry || entry->kind != engine::Kind::kTree) return false;
+  ctx.reply.Error(kWrongType, ErrorKind::kWrongType);
+  return true;
+}
+
+void Store(Context& ctx, const engine::Key& key, const std::optional<engine::Entry>& entry,
+           const Decimal& value) {
+  if (!entry) {
+    if (ctx.keyspace.Find(key, kBeforeAnyExpiry)) ctx.unit.Drop(key);
+    ctx.unit.Put(key, value, value);
+    return;
+  }
+  // Between the two ends of the range lies more than a Decimal holds; the delta is only for audit
+  // and stops at the end of the range.
+  const Decimal old = entry->value;
+  const std::optional<Decimal> delta = Decimal::Subtract(value, old);
+  ctx.unit.Put(key, value, delta.value_or(value));
+}
+
+void StoreExpiry(Context& ctx, const engine::Key& key, WallMs expires_at) {
+  if (expires_at <= ctx.now.wall_ms) {
+    ctx.unit.Drop(key);
+  } else {
+    ctx.unit.Expire(key, expires_at);
+  }
+}
+
+Result<std::int64_t> ParseInteger(std::string_view text) {
+  if (const auto value = ParseInt64(text)) return *value;
+  return Error{ErrorKind::kInvalid, std::string(kNotAnInteger)};
+}
+
+}  // namespace jeton::command
