@@ -27,6 +27,7 @@ namespace jeton {
 // One call at the seam, for SetOperationHook.
 enum class DiskOperation : unsigned char {
   kOpen,
+  kCreate,
   kRead,
   kWrite,
   kSync,

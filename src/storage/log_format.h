@@ -17,8 +17,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
+#include "storage/file_system.h"
 
 namespace jeton {
 
@@ -76,6 +78,11 @@ std::uint32_t SegmentHeaderCrc(std::string_view encoded);
 // kCorrupt with a reason for bytes that are no header; kUnavailable for a newer format.
 Result<SegmentHeader> DecodeSegmentHeader(std::string_view bytes);
 
+// While a record waits for its segment, its header holds size, lsn and type only.
+void StageRecord(char* record, const RecordHeader& header);
+// Reads these three back, from a staged or a complete header of our own, without a check.
+RecordHeader PeekRecord(const char* record);
+
 // Completes the record whose payload begins at `record + kRecordHeaderSize`: computes both crcs and
 // writes the header; returns the crc.
 std::uint32_t SealRecord(char* record, std::uint32_t seed, RecordHeader header);
@@ -87,6 +94,10 @@ bool VerifyRecord(std::string_view bytes, std::uint32_t seed, const RecordHeader
 
 // "wal/00000000000000000007.log"
 std::string SegmentPath(std::uint64_t seq);
+// The files of wal/, ascending by number.
+Result<std::vector<NumberedFile>> ListSegments(Directory& directory);
+// From the oldest on, so that a crash in between leaves no gap. Syncs the folder.
+Status RemoveSegmentsBefore(Directory& directory, std::uint64_t seq);
 std::string_view RecordTypeName(RecordType type);
 
 }  // namespace jeton

@@ -26,11 +26,11 @@
 #include <string_view>
 #include <vector>
 
+#include "base/lock.h"
 #include "base/prng.h"
 #include "base/result.h"
 #include "storage/file_system.h"
 #include "storage/log_format.h"
-#include "storage/spin_lock.h"
 
 namespace jeton {
 
@@ -124,6 +124,7 @@ class LogWriter {
   Status WriteRun(std::size_t size, Lsn last);
   std::size_t PrepareRun(Lsn& last, std::uint32_t& chain);
   Status CutBack(const Error& cause);
+  Status RestoreAllocation();
   Status StartSegment(std::uint64_t size_min);
   Status ActivateSegment(Segment& segment);
   Status SealCurrent();

@@ -55,6 +55,7 @@ class SnapshotWriter {
  private:
   struct BlockEntry {
     std::uint16_t partition = 0;
+    std::uint32_t records = 0;
     std::uint32_t size = 0;  // payload
     std::uint32_t crc = 0;
     std::uint64_t offset = 0;
@@ -64,7 +65,7 @@ class SnapshotWriter {
   Status Start(std::string_view vector);
   Status CutBlock();
   Status WriteOut();
-  std::string EncodeIndex() const;
+  std::string EncodeIndex();
   Status Publish();
 
   Directory& directory_;
@@ -106,7 +107,14 @@ class SnapshotReader {
   };
 
   SnapshotReader() = default;
-  Status Load(Directory& directory);
+  friend class SnapshotWriter;  // reads back what it wrote, before the file has its name
+  static Result<std::unique_ptr<SnapshotReader>> OpenFile(Directory& directory, std::string path,
+                                                          std::uint64_t id);
+  Result<std::string> Read(std::uint64_t offset, std::uint64_t size) const;
+  Status Load();
+  Result<std::uint64_t> LoadHeader();
+  Status LoadIndex(std::uint64_t header_size);
+  Status DecodeIndex(std::string_view index, std::uint64_t header_size, std::uint64_t index_offset);
   Status ReadBlock(const Block& block, const RecordCallback& on_record) const;
   Error Corrupt(std::uint64_t offset, std::string_view why) const;
 

@@ -43,10 +43,10 @@ struct StoreOptions {
   bool recover = false;
 };
 
-// What a fresh start needs from the world: the time and 64 random bytes.
+// What a fresh start needs from the world: the time and 72 random bytes.
 struct FreshBytes {
   WallMs wall_ms = 0;
-  std::array<std::uint64_t, 8> random{};
+  std::array<std::uint64_t, 9> random{};
 };
 
 // Makes an origin id of the time and the last 80 bits of randomness given.
@@ -124,12 +124,15 @@ class Store {
   Status Prepare(const FreshBytes& fresh);
   Status LoadOrCreateIdentity(const FreshBytes& fresh);
   Status LoadManifests();
-  Result<RecoveryReport> RecoverFrom(const Manifest& manifest, const RecoveryHandler& handler,
-                                     bool salvage);
+  Result<RecoveryReport> LoadAny(const RecoveryHandler& handler);
+  Result<RecoveryReport> Salvage(const RecoveryHandler& handler, std::vector<std::string> notes);
+  Result<RecoveryReport> LoadGeneration(const Manifest& manifest, const RecoveryHandler& handler,
+                                        bool salvage);
   Status LoadSnapshot(std::uint64_t id, const RecoveryHandler& handler, bool salvage,
                       RecoveryReport& report);
   Status Replay(const Manifest& manifest, const RecoveryHandler& handler, bool salvage,
                 RecoveryReport& report);
+  bool IsOurs(const OriginId& origin) const;
 
   Directory& directory_;
   const StoreOptions options_;
@@ -138,7 +141,8 @@ class Store {
   bool created_ = false;
   std::uint64_t log_seeds_ = 0;
   ManifestSet manifests_;
-  Manifest current_;
+  Manifest current_;  // what was recovered from, or installed since
+  LogEnd log_end_;
   std::uint64_t newest_generation_ = 0;
   std::uint64_t next_snapshot_ = 1;
   std::unique_ptr<LogWriter> log_;

@@ -1,0 +1,327 @@
+#include "storage/log_reader.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "base/bytes.h"
+#include "storage/log_format.h"
+
+namespace jeton {
+
+namespace {
+
+constexpr std::uint32_t kBackUnknown = std::numeric_limits<std::uint32_t>::max();
+constexpr std::size_t kCopyChunk = 1u << 20;
+
+struct SegmentFile {
+  NumberedFile name;
+  std::uint64_t size = 0;
+  std::string header_bytes;
+  Result<SegmentHeader> header = Error{};
+};
+
+std::string Position(const std::string& path, std::uint64_t offset) {
+  return path + " at offset " + std::to_string(offset);
+}
+
+// The position behind the last byte that is not zero.
+std::size_t EndOfData(std::string_view bytes) {
+  const std::size_t last = bytes.find_last_not_of('\0');
+  return last == std::string_view::npos ? 0 : last + 1;
+}
+
+bool HeaderAt(std::string_view segment, std::size_t offset, std::uint32_t seed,
+              RecordHeader& header) {
+  return offset + kRecordHeaderSize <= segment.size() &&
+         DecodeRecordHeader(segment.substr(offset), seed, header);
+}
+
+bool RecordAt(std::string_view segment, std::size_t offset, std::uint32_t seed,
+              RecordHeader& header) {
+  return HeaderAt(segment, offset, seed, header) &&
+         VerifyRecord(segment.substr(offset), seed, header);
+}
+
+// Looks behind a bad record for a header which says that `bad` had been durable. A header is
+// enough: it has a checksum of its own, and its payload may be torn.
+bool ProvesDurable(std::string_view segment, std::size_t offset, std::uint32_t seed, Lsn bad,
+                   std::size_t& proof) {
+  RecordHeader header;
+  for (; offset + kRecordHeaderSize <= segment.size(); offset += kRecordAlignment) {
+    if (!DecodeRecordHeader(segment.substr(offset), seed, header)) continue;
+    if (header.lsn < bad || header.back == kBackUnknown || header.back > header.lsn) continue;
+    if (header.lsn - header.back < bad) continue;
+    proof = offset;
+    return true;
+  }
+  return false;
+}
+
+class LogScan {
+ public:
+  LogScan(Directory& directory, const LogReadOptions& options)
+      : directory_(directory), options_(options) {}
+
+  Result<LogEnd> Run() {
+    if (Status status = FindSegments(); !status) return status.error();
+    for (std::size_t i = 0; i < files_.size(); ++i) {
+      Report(i);
+      Status status = i < used_ ? ReadSegment(i) : CheckUnused(i);
+      if (!status) return status.error();
+      bytes_done_ += files_[i].size;
+    }
+    Report(files_.size());
+    return std::move(end_);
+  }
+
+ private:
+  // Lists the segments from first_seq on, reads their headers, and decides which is the last one in
+  // use: the last whose header verifies.
+  Status FindSegments() {
+    auto names = ListSegments(directory_);
+    if (!names) return names.error();
+    end_.next_seq = options_.first_seq;
+    std::uint64_t expected = options_.first_seq;
+    for (NumberedFile& name : *names) {
+      if (name.number < options_.first_seq) continue;
+      if (name.number != expected) {
+        if (Status status = Damage("segment " + SegmentPath(expected) + " is missing"); !status) {
+          return status;
+        }
+      }
+      expected = name.number + 1;
+      if (Status status = AddSegment(std::move(name)); !status) return status;
+    }
+    if (used_ == 0 && options_.first_seq > 1) {
+      return Damage("segment " + SegmentPath(options_.first_seq) + " is missing");
+    }
+    return {};
+  }
+
+  Status AddSegment(NumberedFile name) {
+    SegmentFile segment;
+    auto file = directory_.Open(name.path, OpenMode::kRead);
+    if (!file) return file.error();
+    const auto size = (*file)->Size();
+    if (!size) return size.error();
+    segment.size = *size;
+    segment.header_bytes.resize(kSegmentHeaderSize);
+    const auto got = (*file)->ReadAt(0, segment.header_bytes.data(), kSegmentHeaderSize);
+    if (!got) return got.error();
+    segment.header_bytes.resize(*got);
+    segment.header = DecodeSegmentHeader(segment.header_bytes);
+    if (!segment.header.ok() && segment.header.error().kind == ErrorKind::kUnavailable) {
+      return Error{ErrorKind::kUnavailable, name.path + ": " + segment.header.error().text};
+    }
+    bytes_total_ += segment.size;
+    if (segment.header.ok()) {
+      used_ = files_.size() + 1;
+      end_.next_seq = name.number + 1;
+    }
+    segment.name = std::move(name);
+    files_.push_back(std::move(segment));
+    return {};
+  }
+
+  // A segment behind the last one in use was allocated in advance. Its header may be half written
+  // by a crash; records follow only once the header is durable.
+  Status CheckUnused(std::size_t index) {
+    const SegmentFile& file = files_[index];
+    auto bytes = ReadWholeFile(directory_, file.name.path, kSegmentSizeMax);
+    if (!bytes) return bytes.error();
+    if (EndOfData(*bytes) <= kSegmentHeaderSize) {
+      Finding(file, "in reserve");
+      return {};
+    }
+    end_.next_seq = file.name.number + 1;
+    return Damage(file.name.path + ": " + file.header.error().text + ", but records follow it");
+  }
+
+  Status ReadSegment(std::size_t index) {
+    const SegmentFile& file = files_[index];
+    const std::string& path = file.name.path;
+    if (!file.header.ok()) return Damage(path + ": " + file.header.error().text);
+    const SegmentHeader& header = *file.header;
+    if (header.seq != file.name.number) {
+      return Damage(path + ": its header says that it is segment " + std::to_string(header.seq));
+    }
+    if (Status status = BeginOrigin(path, header); !status) return status;
+    auto bytes = ReadWholeFile(directory_, path, kSegmentSizeMax + kRecordPayloadMax);
+    if (!bytes) return bytes.error();
+    return ReadRecords(file, *bytes, index + 1 == used_);
+  }
+
+  Status BeginOrigin(const std::string& path, const SegmentHeader& header) {
+    const bool same = end_.last_origin == header.origin;
+    const Lsn expected = same ? end_.last_lsn + 1 : 1;
+    if (header.first_lsn != expected) {
+      Status status = Damage(path + ": begins with lsn " + std::to_string(header.first_lsn) +
+                             ", expected " + std::to_string(expected));
+      if (!status) return status;
+    }
+    end_.last_origin = header.origin;
+    end_.last_lsn = header.first_lsn - 1;
+    return {};
+  }
+
+  Status ReadRecords(const SegmentFile& file, std::string_view bytes, bool is_last) {
+    const std::uint32_t seed = file.header->seed;
+    const std::uint64_t records_before = end_.records;
+    std::uint32_t chain = SegmentHeaderCrc(file.header_bytes);
+    std::size_t offset = kSegmentHeaderSize;
+    for (;;) {
+      RecordHeader record;
+      const bool good = RecordAt(bytes, offset, seed, record) && record.prev == chain &&
+                        record.lsn == end_.last_lsn + (record.type == RecordType::kSeal ? 0 : 1);
+      if (!good) {
+        const Status status = CheckEnd(file, bytes, offset, is_last);
+        if (!status) return status;
+        if (!options_.salvage || !SkipDamage(file, bytes, is_last, offset, record)) break;
+      }
+      end_.bytes += RecordSpace(record.size);
+      if (record.type == RecordType::kSeal) {
+        Finding(file, std::to_string(end_.records - records_before) + " records, sealed");
+        return {};
+      }
+      if (Status status = Deliver(file, bytes, offset, record); !status) return status;
+      offset += RecordSpace(record.size);
+      chain = record.crc;
+    }
+    if (!is_last) return {};  // salvage: reported by CheckEnd
+    end_.unsealed = LogEnd::Unsealed{file.name.number, offset, seed, chain};
+    const std::size_t data = EndOfData(bytes);
+    if (data > offset) end_.torn_bytes = data - offset;
+    Finding(file,
+            std::to_string(end_.records - records_before) + " records, open" +
+                (end_.torn_bytes == 0 ? ""
+                                      : ", " + std::to_string(end_.torn_bytes) +
+                                            " torn bytes from offset " + std::to_string(offset)));
+    return {};
+  }
+
+  Status Deliver(const SegmentFile& file, std::string_view bytes, std::size_t offset,
+                 const RecordHeader& record) {
+    end_.last_lsn = record.lsn;
+    end_.clean = record.type == RecordType::kClean;
+    ++end_.records;
+    if (!options_.on_record) return {};
+    const LogRecord shown{
+        file.header->origin, record.lsn,
+        record.type,         bytes.substr(offset + kRecordHeaderSize, record.size),
+        file.name.number,    offset};
+    const Status status = options_.on_record(shown);
+    if (status) return {};
+    return Damage(Position(file.name.path, offset) + ", lsn " + std::to_string(record.lsn) + ", " +
+                  std::string(RecordTypeName(record.type)) + ": " + status.error().text);
+  }
+
+  // The record at `offset` does not verify. Fine if it is a torn tail; else damage.
+  Status CheckEnd(const SegmentFile& file, std::string_view bytes, std::size_t offset,
+                  bool is_last) {
+    const Lsn bad = end_.last_lsn + 1;
+    std::string why;
+    std::size_t proof = 0;
+    if (!is_last) {
+      why = "the segment has no seal, yet a later segment follows";
+    } else if (ProvesDurable(bytes, offset, file.header->seed, bad, proof)) {
+      why = "the record at offset " + std::to_string(proof) + " shows that it had been synced";
+    } else {
+      return {};
+    }
+    return Damage(Position(file.name.path, offset) + ", lsn " + std::to_string(bad) +
+                  ": the record does not verify; " + why);
+  }
+
+  // Salvage: moves on to the next record that verifies. In the last segment only if a later record
+  // proves damage: a torn tail is cut as ever.
+  bool SkipDamage(const SegmentFile& file, std::string_view bytes, bool is_last,
+                  std::size_t& offset, RecordHeader& record) {
+    std::size_t proof = 0;
+    if (is_last && !ProvesDurable(bytes, offset, file.header->seed, end_.last_lsn + 1, proof)) {
+      return false;
+    }
+    for (std::size_t next = offset + kRecordAlignment; next < bytes.size();
+         next += kRecordAlignment) {
+      if (!RecordAt(bytes, next, file.header->seed, record)) continue;
+      if (record.type != RecordType::kSeal && record.lsn <= end_.last_lsn) continue;
+      end_.skipped.push_back(Position(file.name.path, offset) + ": skipped " +
+                             std::to_string(next - offset) + " bytes, lsn " +
+                             std::to_string(end_.last_lsn + 1) + " up to " +
+                             std::to_string(record.lsn));
+      offset = next;
+      end_.last_lsn = std::max(end_.last_lsn, record.lsn);
+      return true;
+    }
+    return false;
+  }
+
+  // Ends the reading, or in salvage mode notes it and goes on.
+  Status Damage(std::string text) {
+    if (!options_.salvage) return Error{ErrorKind::kCorrupt, std::move(text)};
+    end_.skipped.push_back(std::move(text));
+    return {};
+  }
+
+  void Finding(const SegmentFile& file, const std::string& text) {
+    if (options_.on_segment) options_.on_segment(file.name.path, text);
+  }
+
+  void Report(std::size_t) {
+    if (options_.on_progress) options_.on_progress(bytes_done_, bytes_total_);
+  }
+
+  Directory& directory_;
+  const LogReadOptions& options_;
+  std::vector<SegmentFile> files_;
+  std::size_t used_ = 0;  // files_[used_ - 1] is the last segment in use
+  std::uint64_t bytes_done_ = 0;
+  std::uint64_t bytes_total_ = 0;
+  LogEnd end_;
+};
+
+// Reads and writes [0, size) of the file again. A process that died of a failed sync may have left
+// pages in the kernel's cache that are marked clean and are not on the disk; we have just read
+// them. Written again they are dirty again, and the sync that follows tells the truth.
+Status Rewrite(File& file, const std::string& path, std::uint64_t size) {
+  std::string chunk;
+  for (std::uint64_t offset = 0; offset < size; offset += chunk.size()) {
+    chunk.resize(std::min<std::uint64_t>(kCopyChunk, size - offset));
+    const auto got = file.ReadAt(offset, chunk.data(), chunk.size());
+    if (!got) return got.error();
+    if (*got != chunk.size()) return Error{ErrorKind::kIo, path + ": became shorter"};
+    if (Status status = file.WriteAt(offset, chunk); !status) return status;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<LogEnd> ReadLog(Directory& directory, const LogReadOptions& options) {
+  return LogScan(directory, options).Run();
+}
+
+Status SealLog(Directory& directory, const LogEnd& end) {
+  if (!end.unsealed) return {};
+  const std::string path = SegmentPath(end.unsealed->seq);
+  auto file = directory.Open(path, OpenMode::kReadWrite);
+  if (!file) return file.error();
+  if (Status status = Rewrite(**file, path, end.unsealed->offset); !status) return status;
+  if (Status status = (*file)->Sync(); !status) return status;
+  char seal[kSealSize] = {};
+  RecordHeader header;
+  header.prev = end.unsealed->chain;
+  header.back = kBackUnknown;
+  header.lsn = end.last_lsn;
+  header.type = RecordType::kSeal;
+  SealRecord(seal, end.unsealed->seed, header);
+  if (Status status = (*file)->WriteAt(end.unsealed->offset, {seal, kSealSize}); !status) {
+    return status;
+  }
+  if (Status status = (*file)->Sync(); !status) return status;
+  (void)(*file)->Truncate(end.unsealed->offset + kSealSize);
+  return {};
+}
+
+}  // namespace jeton

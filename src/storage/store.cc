@@ -1,0 +1,279 @@
+#include "storage/store.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace jeton {
+
+namespace {
+
+template <std::size_t N>
+void CopyWords(std::array<std::uint8_t, N>& out, const FreshBytes& fresh, std::size_t word) {
+  std::memcpy(out.data(), fresh.random.data() + word, N);
+}
+
+std::string IdText(const OriginId& id) {
+  return HexOf(id);
+}
+
+}  // namespace
+
+OriginId MakeOrigin(WallMs wall_ms, std::uint64_t random_high, std::uint64_t random_low) {
+  OriginId id{};
+  for (std::size_t i = 0; i < 6; ++i) {
+    id[i] = static_cast<std::uint8_t>(static_cast<std::uint64_t>(wall_ms) >> (8 * (5 - i)));
+  }
+  std::memcpy(id.data() + 6, &random_high, 2);
+  std::memcpy(id.data() + 8, &random_low, 8);
+  return id;
+}
+
+Store::~Store() = default;
+
+Result<std::unique_ptr<Store>> Store::Open(Directory& directory, const StoreOptions& options,
+                                           const FreshBytes& fresh) {
+  std::unique_ptr<Store> store(new Store(directory, options));
+  auto lock = LockDirectory(directory, options.owner);
+  if (!lock) return lock.error();
+  store->lock_ = std::move(*lock);
+  if (Status status = store->Prepare(fresh); !status) return status.error();
+  return store;
+}
+
+Status Store::Prepare(const FreshBytes& fresh) {
+  for (const char* folder : {"wal", "snap"}) {
+    if (Status status = directory_.CreateDirectory(folder); !status) return status;
+  }
+  if (Status status = directory_.SyncDirectory(""); !status) return status;
+  if (Status status = LoadOrCreateIdentity(fresh); !status) return status;
+  if (Status status = LoadManifests(); !status) return status;
+  log_seeds_ = fresh.random[7];
+  identity_.origins.push_back(MakeOrigin(fresh.wall_ms, fresh.random[5], fresh.random[6]));
+  return {};
+}
+
+Status Store::LoadOrCreateIdentity(const FreshBytes& fresh) {
+  auto identity = ReadIdentity(directory_);
+  if (identity) {
+    identity_ = std::move(*identity);
+    return {};
+  }
+  if (identity.error().kind != ErrorKind::kNotFound) return identity.error();
+  // No identity: a new directory. Anything in it means that the identity was lost.
+  for (const char* folder : {"wal", "snap"}) {
+    const auto names = directory_.List(folder);
+    if (!names) return names.error();
+    if (!names->empty()) {
+      return Error{ErrorKind::kCorrupt, directory_.name() + ": IDENTITY is missing, but there is " +
+                                            folder + "/" + names->front()};
+    }
+  }
+  created_ = true;
+  CopyWords(identity_.node, fresh, 0);     // 20 bytes, words 0 to 2
+  CopyWords(identity_.cluster, fresh, 3);  // 16 bytes, words 3 and 4
+  identity_.hash_seed = fresh.random[8];
+  if (Status status = WriteManifest(directory_, Manifest{1, 0, 1}); !status) return status;
+  return WriteIdentity(directory_, identity_);
+}
+
+Status Store::LoadManifests() {
+  auto manifests = ReadManifests(directory_);
+  if (!manifests) return manifests.error();
+  manifests_ = std::move(*manifests);
+  newest_generation_ = manifests_.newest;
+  const auto snapshots = ListSnapshots(directory_);
+  if (!snapshots) return snapshots.error();
+  if (!snapshots->empty()) next_snapshot_ = snapshots->back() + 1;
+  for (const Manifest& manifest : manifests_.usable) {
+    next_snapshot_ = std::max(next_snapshot_, manifest.snapshot + 1);
+  }
+  return {};
+}
+
+Status Store::UpdateIdentity(const ClusterId& cluster, std::vector<OriginId> past_origins) {
+  Identity changed = identity_;
+  changed.cluster = cluster;
+  past_origins.push_back(origin());
+  changed.origins = std::move(past_origins);
+  if (Status status = WriteIdentity(directory_, changed); !status) return status;
+  identity_ = std::move(changed);
+  return {};
+}
+
+// ---- recovery
+
+Result<RecoveryReport> Store::Recover(const RecoveryHandler& handler) {
+  ASSERT(!log_);
+  auto loaded = LoadAny(handler);
+  if (!loaded) return loaded.error();
+  if (Status status = SealLog(directory_, log_end_); !status) return status.error();
+  if (Status status = WriteIdentity(directory_, identity_); !status) return status.error();
+  auto log = LogWriter::Open(directory_, options_.log, origin(), log_end_.next_seq, log_seeds_);
+  if (!log) return log.error();
+  log_ = std::move(*log);
+  // What an installation left behind when it was interrupted. After a fall-back nothing is removed:
+  // the next snapshot does that, and until then somebody may want to look at the damage.
+  if (!loaded->fell_back && loaded->notes.empty()) {
+    std::vector<Manifest> kept = manifests_.usable;
+    if (kept.size() > 2) kept.resize(2);
+    if (Status status = RemoveUnneeded(directory_, kept); !status) return status.error();
+  }
+  return loaded;
+}
+
+// Tries the generations from the newest to the oldest.
+Result<RecoveryReport> Store::LoadAny(const RecoveryHandler& handler) {
+  std::vector<std::string> notes = manifests_.damaged;
+  for (const Manifest& manifest : manifests_.usable) {
+    auto report = LoadGeneration(manifest, handler, false);
+    if (report) {
+      report->fell_back = manifest.generation != manifests_.newest;
+      report->notes.insert(report->notes.begin(), notes.begin(), notes.end());
+      return report;
+    }
+    if (report.error().kind != ErrorKind::kCorrupt) return report.error();
+    // The generations share most of the log: the same damage is told once.
+    if (notes.empty() || notes.back() != report.error().text) notes.push_back(report.error().text);
+    if (handler.on_reset) handler.on_reset();
+  }
+  if (options_.recover) return Salvage(handler, std::move(notes));
+  std::string text = "data directory " + directory_.name() + " is damaged";
+  for (const std::string& note : notes) text += "; " + note;
+  if (notes.empty()) text += "; no MANIFEST";
+  return Error{ErrorKind::kCorrupt, text};
+}
+
+// Everything that verifies: the newest snapshot that opens at all, then the whole log that is
+// there. Records are idempotent, so more of the log than needed does no harm.
+Result<RecoveryReport> Store::Salvage(const RecoveryHandler& handler,
+                                      std::vector<std::string> notes) {
+  const auto snapshots = ListSnapshots(directory_);
+  if (!snapshots) return snapshots.error();
+  const auto segments = ListSegments(directory_);
+  if (!segments) return segments.error();
+  Manifest manifest{std::max<std::uint64_t>(newest_generation_, 1), 0, 1};
+  if (!segments->empty()) manifest.first_seq = segments->front().number;
+  for (auto id = snapshots->rbegin(); id != snapshots->rend() && manifest.snapshot == 0; ++id) {
+    if (SnapshotReader::Open(directory_, *id)) manifest.snapshot = *id;
+  }
+  auto report = LoadGeneration(manifest, handler, true);
+  if (!report) return report.error();
+  report->fell_back = true;
+  report->notes.insert(report->notes.begin(), notes.begin(), notes.end());
+  return report;
+}
+
+Result<RecoveryReport> Store::LoadGeneration(const Manifest& manifest,
+                                             const RecoveryHandler& handler, bool salvage) {
+  RecoveryReport report;
+  if (manifest.snapshot != 0) {
+    if (Status status = LoadSnapshot(manifest.snapshot, handler, salvage, report); !status) {
+      return status.error();
+    }
+  }
+  if (Status status = Replay(manifest, handler, salvage, report); !status) return status.error();
+  current_ = manifest;
+  return report;
+}
+
+Status Store::LoadSnapshot(std::uint64_t id, const RecoveryHandler& handler, bool salvage,
+                           RecoveryReport& report) {
+  const auto snapshot = SnapshotReader::Open(directory_, id);
+  if (!snapshot) {
+    if (snapshot.error().kind != ErrorKind::kNotFound) return snapshot.error();
+    return Error{ErrorKind::kCorrupt, SnapshotPath(id) + ": is missing"};
+  }
+  report.snapshot = id;
+  report.snapshot_vector = (*snapshot)->info().vector;
+  report.snapshot_records = (*snapshot)->info().records;
+  report.snapshot_bytes = (*snapshot)->info().bytes;
+  std::uint64_t done = 0;
+  const std::vector<std::uint16_t> partitions = (*snapshot)->Partitions();
+  for (std::uint16_t partition : partitions) {
+    const auto on_record = [&](std::string_view record) {
+      return handler.on_snapshot_record ? handler.on_snapshot_record(partition, record) : Status{};
+    };
+    Status status =
+        (*snapshot)->ReadPartition(partition, on_record, salvage ? &report.notes : nullptr);
+    if (!status) return status;
+    ++done;
+    if (handler.on_progress) {
+      handler.on_progress("snapshot", report.snapshot_bytes * done / partitions.size(),
+                          report.snapshot_bytes);
+    }
+  }
+  return {};
+}
+
+Status Store::Replay(const Manifest& manifest, const RecoveryHandler& handler, bool salvage,
+                     RecoveryReport& report) {
+  LogReadOptions options;
+  options.first_seq = manifest.first_seq;
+  options.salvage = salvage;
+  options.on_record = [&](const LogRecord& record) -> Status {
+    if (!salvage && !IsOurs(record.origin)) {
+      return Error{ErrorKind::kCorrupt,
+                   "origin " + IdText(record.origin) + " is not one of this directory's"};
+    }
+    return handler.on_log_record ? handler.on_log_record(record) : Status{};
+  };
+  if (handler.on_progress) {
+    options.on_progress = [&](std::uint64_t done, std::uint64_t total) {
+      handler.on_progress("log", done, total);
+    };
+  }
+  auto end = ReadLog(directory_, options);
+  if (!end) return end.error();
+  report.log_records = end->records;
+  report.log_bytes = end->bytes;
+  report.torn_bytes = end->torn_bytes;
+  report.last_origin = end->last_origin;
+  report.last_lsn = end->last_lsn;
+  report.clean = end->clean;
+  report.notes.insert(report.notes.end(), end->skipped.begin(), end->skipped.end());
+  log_end_ = std::move(*end);
+  return {};
+}
+
+bool Store::IsOurs(const OriginId& origin) const {
+  // The newest are asked for first, mostly.
+  return std::find(identity_.origins.rbegin(), identity_.origins.rend(), origin) !=
+         identity_.origins.rend();
+}
+
+// ---- snapshots
+
+Result<SnapshotScan> Store::BeginSnapshot(WallMs now, std::string_view vector) {
+  ASSERT(log_);
+  const auto first_seq = log_->RotateForSnapshot();
+  if (!first_seq) return first_seq.error();
+  auto writer = SnapshotWriter::Begin(directory_, next_snapshot_, now, vector);
+  if (!writer) return writer.error();
+  ++next_snapshot_;
+  return SnapshotScan{std::move(*writer), *first_seq};
+}
+
+Result<FinishedSnapshot> Store::FinishSnapshot(SnapshotScan scan, Lsn appended_lsn) {
+  const auto info = scan.writer->Finish();
+  if (!info) return info.error();
+  return FinishedSnapshot{*info, scan.first_seq, appended_lsn};
+}
+
+Status Store::InstallSnapshot(const FinishedSnapshot& snapshot) {
+  if (log_->durable_lsn() < snapshot.end_lsn) {
+    return Error{ErrorKind::kUnavailable, "the log is durable up to lsn " +
+                                              std::to_string(log_->durable_lsn()) + ", snapshot " +
+                                              std::to_string(snapshot.info.id) + " needs " +
+                                              std::to_string(snapshot.end_lsn)};
+  }
+  const Manifest previous = current_;
+  const Manifest next{++newest_generation_, snapshot.info.id, snapshot.first_seq};
+  if (Status status = WriteManifest(directory_, next); !status) return status;
+  current_ = next;
+  return RemoveUnneeded(directory_, {next, previous});
+}
+
+}  // namespace jeton
