@@ -87,17 +87,17 @@ class Client:
 
     def __init__(self, port: int, host: str = "127.0.0.1", resp: Optional[int] = None,
                  path: Optional[str] = None, receive_buffer: Optional[int] = None) -> None:
-        if path is not None:
-            self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.settimeout(REPLY_SECONDS)
-            self.socket.connect(path)
-        else:
-            self.socket = socket.socket()
+        self.socket = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
+        self.socket.settimeout(REPLY_SECONDS)
+        try:
             if receive_buffer is not None:
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-            self.socket.settimeout(REPLY_SECONDS)
-            self.socket.connect((host, port))
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.socket.connect(path or (host, port))
+            if path is None:
+                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            self.socket.close()
+            raise
         self._buffer = bytearray()
         self._at = 0
         if resp is not None:
@@ -331,6 +331,13 @@ class SystemTest(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0, done.stdout)
         self.assertGreater(done.returncode, 0, f"died by a signal: {done.stdout}")
         return done.stdout
+
+    def assert_counts(self, replies: List[Any], count: int) -> None:
+        """The replies are "1", "2" ... `count`. (assertEqual would draw a diff for minutes.)"""
+        self.assertEqual(len(replies), count)
+        for i, reply in enumerate(replies, 1):
+            if reply != str(i):
+                self.fail(f"reply {i} is {reply!r}")
 
     def assert_error(self, start: str, client: Client, *words: Word) -> None:
         client.send(*words)

@@ -144,7 +144,7 @@ class LimitsTest(harness.SystemTest):
             # Nobody reads until everything is sent: the worst client there is.
             client.send_raw(raw)
             replies = [client.read() for _ in range(PIPELINE)]
-        self.assertEqual(replies, [str(i) for i in range(1, PIPELINE + 1)])
+        self.assert_counts(replies, PIPELINE)
 
     # replies that nobody reads
 
@@ -200,7 +200,7 @@ class LimitsTest(harness.SystemTest):
         with server.client() as client:
             client.send_raw(encode("INCR", "half") * 5000)
             client.socket.shutdown(socket.SHUT_WR)
-            self.assertEqual([client.read() for _ in range(5000)], [str(i) for i in range(1, 5001)])
+            self.assert_counts([client.read() for _ in range(5000)], 5000)
             self.assertRaises(EOFError, client.read)
 
     def test_byte_by_byte_client(self) -> None:
