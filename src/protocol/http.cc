@@ -94,6 +94,9 @@ struct HttpParser::State {
     }
     request.method = http_method_str(method);
     SplitTarget();
+    for (auto& [name, value] : request.headers) {
+      value.erase(value.find_last_not_of(" \t") + 1);
+    }
     parser.upgrade = 0;  // we never switch protocols, and may ignore the wish
     if (parser.content_length != UINT64_MAX && parser.content_length > kHttpMaxBodyBytes) {
       return BodyTooLarge();

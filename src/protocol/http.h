@@ -63,11 +63,11 @@ class HttpParser {
 struct HttpResponse {
   int status = 200;
   std::string_view content_type = "text/plain; charset=utf-8";
-  std::string_view body;
+  std::string_view body = {};
   bool keep_alive = true;
   bool head = false;  // the request was HEAD: the length is told, the body is not sent
   // Further headers. Names and values are ours, never a client's bytes.
-  std::vector<std::pair<std::string_view, std::string_view>> headers;
+  std::vector<std::pair<std::string_view, std::string_view>> headers = {};
 };
 
 void AppendHttpResponse(std::string& out, const HttpResponse& response);
