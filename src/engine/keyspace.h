@@ -7,9 +7,9 @@
 // partition locks themselves.
 //
 // Memory: a record is [header][value][name]: an integer value costs 1 to 8 bytes, a fraction
-// 16; expiry and precision cost only where they are set. The table of a partition grows by splitting
-// one small segment at a time (extendible hashing: Fagin et al., 1979), so no insert ever waits for a
-// whole table to be rebuilt.
+// 16; expiry and precision cost only where they are set. The table of a partition grows by
+// splitting one small segment at a time (extendible hashing: Fagin et al., 1979), so no insert ever
+// waits for a whole table to be rebuilt.
 #pragma once
 
 #include <atomic>
@@ -43,28 +43,34 @@ enum class Kind : std::uint8_t { kCounter, kTree };
 struct Entry {
   Kind kind = Kind::kCounter;
   Decimal value;
-  WallMs expires_at = 0;               // 0: never
-  std::optional<Decimal> precision;    // empty: the default
+  WallMs expires_at = 0;             // 0: never
+  std::optional<Decimal> precision;  // empty: the default
 };
+
+class Record;
 
 // Where a plain integer lives, for a change in place. Integers are kept in 1, 2, 4 or 8 bytes, so
 // this is a place and not a pointer to an int64: read it with *place, change it with
-// Unit::PutInteger, which widens it when the new value needs more bytes. Valid until the next change
-// of the partition or its unlock. Reading and writing move 8 bytes whatever the width: a record is
-// never shorter than that, and this way there is no branch to mispredict.
+// Unit::PutInteger, which widens it when the new value needs more bytes. Valid until the next
+// change of the partition or its unlock. Reading and writing move 8 bytes whatever the width: a
+// record is never shorter than that, and this way there is no branch to mispredict.
 class CounterPlace {
  public:
   CounterPlace() = default;
   explicit CounterPlace(std::uint8_t* record) : record_(record) {}
+  Record* record() const { return reinterpret_cast<Record*>(record_); }
 
   explicit operator bool() const { return record_ != nullptr; }
   friend bool operator==(const CounterPlace& place, std::nullptr_t) { return !place; }
 
-  std::int64_t operator*() const { return static_cast<std::int64_t>(Load() << Unused()) >> Unused(); }
+  std::int64_t operator*() const {
+    return static_cast<std::int64_t>(Load() << Unused()) >> Unused();
+  }
 
   // False, and nothing changed, if `value` needs more bytes than there are.
   bool StoreIfFits(std::int64_t value) {
-    if (static_cast<std::int64_t>(static_cast<std::uint64_t>(value) << Unused()) >> Unused() != value)
+    if (static_cast<std::int64_t>(static_cast<std::uint64_t>(value) << Unused()) >> Unused() !=
+        value)
       return false;
     const std::uint64_t mask = ~std::uint64_t{0} >> Unused();
     const std::uint64_t merged = (Load() & ~mask) | (static_cast<std::uint64_t>(value) & mask);
@@ -90,6 +96,7 @@ struct ScanStep {
   std::uint64_t next = 0;
 };
 
+class BlockPool;
 class Partition;
 
 class Keyspace {
@@ -127,32 +134,46 @@ class Keyspace {
   // expired, is a tree, or has a form that needs the general path (use Find then).
   CounterPlace FindInteger(const Key& key, WallMs now);
 
+  // True if something is there that has expired at `now`: nobody sees it, but it must be dropped
+  // before the name is used again, or the newcomer would inherit its expiry.
+  bool IsExpired(const Key& key, WallMs now) const;
+
   // The one Apply: the only way by which state changes (live, in recovery, from peers). The caller
   // holds the partition (kFlush: everything exclusively). Cannot fail on a decoded mutation.
   // `now` is for bookkeeping of zero counters only.
   void Apply(const Mutation& mutation, const Key& key, WallMs now);
+  // The same as applying a kCounter mutation, for a place from FindInteger.
+  void ApplyInteger(const Key& key, CounterPlace place, std::int64_t value, WallMs now);
 
   // ---- whole keyspace; self-locking
-  std::uint64_t size(WallMs now) const;        // live counters and trees (expired ones excluded once swept)
+  std::uint64_t size(WallMs now) const;  // live counters and trees (expired ones count until swept)
   std::uint64_t counters() const;
   std::uint64_t with_expiry() const;
-  std::uint64_t used_bytes() const;            // tables, records and indexes
-  // Calls `visit` for about `count` names (at least one step) from `cursor` on, in hash order. A full
-  // scan (until next is 0) sees every name that was there throughout, exactly once.
+  std::uint64_t used_bytes() const;  // tables, records and indexes
+  // Calls `visit` for the next `count` live names (1 for 0) from `cursor` on, in hash order; 0
+  // begins. It may be fewer, even none, before the end: a step looks at some thousand expired names
+  // at most. A full scan (until next is 0) sees every name that was there throughout, exactly once.
+  // `visit` runs under the partition's lock: it must not call the keyspace.
   ScanStep Scan(std::uint64_t cursor, std::size_t count, WallMs now,
                 const std::function<void(std::string_view name, const Entry&)>& visit);
   std::optional<std::string> RandomName(Prng& prng, WallMs now);
 
-  // ---- upkeep; self-locking. Names that have expired at `now` / zero counters past their lifetime,
-  // at most `max`; the caller re-checks each under its partition's lock and drops it by a mutation.
+  // ---- upkeep; self-locking. Names that have expired at `now` / zero counters past their
+  // lifetime, at most `max`; the caller re-checks each under its partition's lock and drops it by a
+  // mutation.
   std::vector<std::string> CollectExpired(PartitionId partition, WallMs now, std::size_t max);
   std::vector<std::string> CollectZeros(PartitionId partition, WallMs now, std::size_t max);
   // True if `key` is still a zero counter that may go (the caller holds the partition).
   bool IsIdleZero(const Key& key, WallMs now) const;
-  void set_drop_zero_counters(bool drop) { drop_zero_counters_.store(drop); }
+  // Turned on, it also covers the zero counters that are there already: CollectZeros finds them bit
+  // by bit.
+  void set_drop_zero_counters(bool drop);
 
   // ---- snapshots: encoded mutations that rebuild a partition, in slices of about `max_bytes`.
   // Self-locking for one slice at a time. Start with a default cursor; done when it says so.
+  // Changes between two slices are fine: the snapshot is fuzzy, and exact once the log since the
+  // first slice is replayed onto it (docs/formats/mutation.md says why). `emit` gets all about one
+  // counter at once, under the lock.
   struct SliceCursor {
     std::uint64_t hash = 0;
     std::uint64_t inner = 0;  // position inside a large tree
@@ -162,13 +183,18 @@ class Keyspace {
                    const std::function<void(std::string_view encoded_mutation)>& emit);
 
   // ---- recovery: applies every mutation in `bytes` (a log record's payload, or one record of a
-  // snapshot). False if the bytes do not decode. No locks are taken: the caller owns the partitions.
+  // snapshot). False if the bytes do not decode: what came before the bad mutation has been applied
+  // then. No locks are taken: the caller owns the partitions.
   bool ApplyEncoded(std::string_view bytes, WallMs now);
 
   std::uint64_t hash_seed() const { return hash_seed_; }
 
  private:
+  Partition& At(const Key& key) const { return *partitions_[PartitionOf(key)]; }
+  void QueueFoundZeros(Partition& partition, WallMs now);
+
   std::uint64_t hash_seed_;
+  std::unique_ptr<BlockPool> pool_;  // outlives the partitions
   std::atomic<bool> drop_zero_counters_;
   std::vector<std::unique_ptr<Partition>> partitions_;
 };

@@ -1,7 +1,7 @@
 // Mutation: the one currency. A command is decided once, against the current state, and becomes
 // mutations: facts ("counter x is now 7"), never commands to run again. The encoded mutation is the
-// payload of the log, a record of a snapshot, and later the entry that travels to other masters; the
-// one Keyspace::Apply consumes it. Facts are absolute, so applying a log onto a fuzzy snapshot
+// payload of the log, a record of a snapshot, and later the entry that travels to other masters;
+// the one Keyspace::Apply consumes it. Facts are absolute, so applying a log onto a fuzzy snapshot
 // that already holds some of it ends at the right state.
 //
 // Bytes: docs/formats/mutation.md. Values on disk never change their meaning.
@@ -31,9 +31,9 @@ enum class MutationType : std::uint8_t {
 
 struct Mutation {
   MutationType type = MutationType::kCounter;
-  std::string_view name;
-  Decimal value;
-  Decimal delta;
+  std::string_view name = {};
+  Decimal value = {};
+  Decimal delta = {};
   WallMs expires_at = 0;
 };
 

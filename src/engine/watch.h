@@ -21,7 +21,8 @@ class WatchTable {
   void Watch(std::string_view name, const Flag& flag);
   void Unwatch(std::string_view name, const Flag& flag);
   void Touch(std::string_view name) {
-    if (watched_.load(std::memory_order_acquire) != 0) [[unlikely]] TouchWatched(name);
+    if (watched_.load(std::memory_order_acquire) != 0) [[unlikely]]
+      TouchWatched(name);
   }
   void TouchAll();
   std::size_t size() const { return watched_.load(std::memory_order_relaxed); }

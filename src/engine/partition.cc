@@ -1,0 +1,107 @@
+#include "engine/partition.h"
+
+namespace jeton::engine {
+
+void Partition::Put(const Key& key, const Decimal& value, WallMs now) {
+  const Record::Form form = Record::FormFor(value);
+  Table::Slot* slot = table_.Find(key.hash, key.name);
+  Record* record;
+  if (slot == nullptr) {
+    record = Record::Make(slab_, key.name, {.form = form});
+    table_.Insert(key.hash, record);
+    Publish();
+  } else {
+    record = Table::RecordAt(*slot);
+    // An integer keeps the width that it once needed; only fractions change the form both ways.
+    const bool fits = record->form() == form || (record->IsInteger() && form < record->form());
+    if (!fits) {
+      Record::Shape shape = record->shape();
+      shape.form = form;
+      record = Reshape(slot, shape);
+    }
+  }
+  record->set_value(value);
+  Written(key, *record, now);
+}
+
+void Partition::SetExpiry(const Key& key, WallMs expires_at, WallMs now) {
+  Table::Slot* slot = table_.Find(key.hash, key.name);
+  if (slot == nullptr) return;
+  Record* record = Table::RecordAt(*slot);
+  const WallMs before = record->expires_at();
+  Record::Shape shape = record->shape();
+  if (shape.has_expiry != (expires_at != 0)) {
+    shape.has_expiry = expires_at != 0;
+    record = Reshape(slot, shape);
+  }
+  if (shape.has_expiry) record->set_expires_at(expires_at);
+  expiry_.Changed(key.hash, before, expires_at);
+  Written(key, *record, now);
+  Publish();
+}
+
+void Partition::SetPrecision(const Key& key, const Decimal& precision, WallMs now) {
+  Table::Slot* slot = table_.Find(key.hash, key.name);
+  if (slot == nullptr || Table::RecordAt(*slot)->form() == Record::kTree) return;
+  Record* record = Table::RecordAt(*slot);
+  Record::Shape shape = record->shape();
+  if (shape.has_precision == precision.IsNegative()) {
+    shape.has_precision = !precision.IsNegative();
+    record = Reshape(slot, shape);
+  }
+  if (shape.has_precision) record->set_precision(precision);
+  Written(key, *record, now);
+}
+
+void Partition::Drop(const Key& key) {
+  Table::Slot* slot = table_.Find(key.hash, key.name);
+  if (slot != nullptr) Forget(key, slot);
+}
+
+void Partition::Forget(const Key& key, Table::Slot* slot) {
+  Record* record = Table::RecordAt(*slot);
+  const WallMs expires_at = record->expires_at();
+  table_.Erase(key.hash, slot);
+  record->Destroy(slab_);
+  expiry_.Changed(key.hash, expires_at, 0);
+  Publish();
+}
+
+void Partition::Clear() {
+  // Small records go with their blocks, without a look at each.
+  if (slab_.large_bytes() > 0) {
+    table_.ForEach([&](Record* record) {
+      if (record->Size() > Slab::kMaxPiece) record->Destroy(slab_);
+    });
+  }
+  table_.Clear();
+  slab_.Clear();
+  expiry_.Clear();
+  zeros_.Clear();
+  zero_search.reset();
+  Publish();
+}
+
+// The record in this slot gets another layout; what both have in common is kept, but for a value
+// that the new form does not hold (the caller sets it).
+Record* Partition::Reshape(Table::Slot* slot, Record::Shape shape) {
+  Record* old = Table::RecordAt(*slot);
+  Record* made = Record::Make(slab_, old->name(), shape);
+  if (shape.form == old->form()) made->set_value(old->value());
+  if (shape.has_expiry && old->has_expiry()) made->set_expires_at(old->expires_at());
+  if (shape.has_precision && old->has_precision()) made->set_precision(old->precision());
+  made->set_zero_state(old->zero_state());
+  Table::Replace(slot, made);
+  old->Destroy(slab_);
+  return made;
+}
+
+void Partition::Publish() {
+  names_.store(table_.size(), std::memory_order_relaxed);
+  with_expiry_.store(expiry_.live(), std::memory_order_relaxed);
+  other_bytes_.store(
+      table_.overhead_bytes() + slab_.large_bytes() + expiry_.bytes() + zeros_.bytes(),
+      std::memory_order_relaxed);
+}
+
+}  // namespace jeton::engine

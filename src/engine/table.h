@@ -1,0 +1,172 @@
+// Table: the records of one partition by hash. Extendible hashing (Fagin, Nievergelt, Pippenger,
+// Strong, 1979): a directory indexed by the hash's bits below the partition's 8 leads to segments
+// of one block each. A full segment splits in two, and two nearly empty neighbours merge, so no
+// change ever waits for more than some hundred records.
+//
+// A segment is an array of 8-byte slots, 16 bits of tag and 48 of pointer. The tag is the hash's
+// bits after those that lead to the segment. Its home slot is proportional to the tag and slots are
+// kept sorted by tag (ordered linear probing: Amble and Knuth, 1974), without wrapping round: the
+// last slots are nobody's home. So a segment is in hash order, and so is the whole table: a scan's
+// cursor is a hash, and splits and merges do not disturb it.
+//
+// Threads: the partition's lock guards it. Prefetch alone may run without: directories are
+// published whole and the old ones (together no larger than the new one) are kept until Clear.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "engine/blocks.h"
+#include "engine/record.h"
+
+namespace jeton::engine {
+
+// One record met on a walk.
+struct Walked {
+  std::uint64_t hash;
+  Record* record;
+};
+
+class Table {
+ public:
+  // A slot; valid until the next Insert or Erase.
+  using Slot = std::uint64_t;
+
+  // Hashes that agree in `max_depth` bits below the partition's are kept in one segment, which then
+  // grows beyond a block: honest names never get there.
+  Table(BlockPool& pool, std::uint64_t hash_seed, int max_depth = kMaxDepth);
+  ~Table();  // the records must be gone or be forgotten: the table does not own them
+  Table(const Table&) = delete;
+  Table& operator=(const Table&) = delete;
+
+  void Prefetch(std::uint64_t hash) const {
+    const Reference reference = ReferenceOf(hash);
+    const Reference address = reference & ~std::uint64_t{kBlockBytes - 1};  // null does no harm
+    const std::uint64_t home = HomeOf(TagOf(hash, DepthOf(reference)));
+    __builtin_prefetch(
+        reinterpret_cast<const void*>(address + sizeof(Header) + home * sizeof(Slot)));
+  }
+  void PrefetchRecord(std::uint64_t hash) const;
+
+  Slot* Find(std::uint64_t hash, std::string_view name) const;
+  static Record* RecordAt(Slot slot) { return reinterpret_cast<Record*>(slot & kPointerMask); }
+  // The record of this slot has moved.
+  static void Replace(Slot* slot, Record* record) {
+    *slot = (*slot & ~kPointerMask) | reinterpret_cast<std::uint64_t>(record);
+  }
+  // `record` must not be there yet.
+  void Insert(std::uint64_t hash, Record* record);
+  void Erase(std::uint64_t hash, Slot* slot);
+  // Forgets all records and gives back the memory. No Prefetch may run meanwhile.
+  void Clear();
+
+  // Appends the next records in hash order whose hash is `from` or above: `count` of them, more if
+  // several share the last one's hash, fewer only where the partition ends. Returns the hash to
+  // go on from: the next partition's first one (0 after the last partition) if this one is done.
+  std::uint64_t Walk(std::uint64_t from, std::size_t count, std::vector<Walked>& out) const;
+
+  // Appends every record with this hash: hardly ever more than one.
+  void FindAll(std::uint64_t hash, std::vector<Record*>& out) const;
+
+  // In no particular order; `visit` may destroy the record, but must then Clear the table.
+  template <typename Visit>
+  void ForEach(Visit visit) const;
+
+  std::uint64_t size() const { return size_; }
+  std::uint64_t overhead_bytes() const { return overhead_bytes_; }  // beyond the pool's blocks
+  int depth() const { return directory_.load(std::memory_order_relaxed)->depth; }
+
+ private:
+  friend class TableTest;
+
+  static constexpr int kMaxDepth = 20;
+  static constexpr int kPartitionBits = 8;
+  static constexpr std::uint64_t kPointerMask = (std::uint64_t{1} << 48) - 1;
+  static constexpr std::uint32_t kSlots = kBlockBytes / sizeof(Slot);
+  static constexpr std::uint32_t kHomes = 480;
+  static constexpr std::uint32_t kSplitAbove = 432;  // 0.9: beyond that clusters get long
+  static constexpr std::uint32_t kMergeUpTo = 160;
+
+  // Takes the place of the first slot.
+  struct Header {
+    std::uint32_t count;
+    std::uint32_t slots;  // how many there are, this header included
+  };
+  struct Segment {
+    Header header;
+    Slot slots[1];  // slots[0] is the first home; really header.slots - 1
+    Slot* end() { return slots + header.slots - 1; }
+  };
+  // A segment's address and, in the low bits, its depth: how many hash bits lead to it.
+  using Reference = std::uint64_t;
+  struct Directory {
+    explicit Directory(int bits) : depth(bits), references(new std::atomic<Reference>[Size()] {}) {}
+    std::size_t Size() const { return std::size_t{1} << depth; }
+    std::size_t IndexOf(std::uint64_t hash) const {
+      return hash << kPartitionBits >> 1 >> (63 - depth);
+    }
+    int depth;
+    std::unique_ptr<std::atomic<Reference>[]> references;
+  };
+
+  static Segment* SegmentOf(Reference reference) {
+    return reinterpret_cast<Segment*>(reference & ~std::uint64_t{kBlockBytes - 1});
+  }
+  static int DepthOf(Reference reference) {
+    return static_cast<int>(reference & (kBlockBytes - 1));
+  }
+  static Reference MakeReference(Segment* segment, int depth) {
+    return reinterpret_cast<Reference>(segment) | static_cast<Reference>(depth);
+  }
+  static std::uint64_t TagOf(std::uint64_t hash, int depth) {
+    return hash << (kPartitionBits + depth) >> 48;
+  }
+  static std::uint32_t HomeOf(std::uint64_t tag) {
+    return static_cast<std::uint32_t>(tag * kHomes >> 16);
+  }
+  static std::uint64_t TagIn(Slot slot) { return slot >> 48; }
+
+  Reference ReferenceOf(std::uint64_t hash) const {
+    const Directory* directory = directory_.load(std::memory_order_acquire);
+    return directory->references[directory->IndexOf(hash)].load(std::memory_order_relaxed);
+  }
+  std::uint64_t HashOf(const Record* record) const { return HashBytes(record->name(), hash_seed_); }
+  void Refer(std::uint64_t hash, int depth, Segment* segment);
+  bool InsertSlot(Segment* segment, std::uint64_t tag, Record* record);
+  void Split(std::uint64_t hash);
+  Segment* Extended(Segment* segment);
+  void InsertIntoHalf(Segment*& half, std::uint64_t tag, Record* record);
+  bool MergeAt(std::uint64_t hash);
+  void DoubleDirectory();
+  Segment* NewSegment(std::uint32_t slots);
+  void FreeSegment(Segment* segment);
+  void AppendFrom(std::uint64_t from, std::size_t count, std::vector<Walked>& out) const;
+
+  BlockPool& pool_;  // outlives the table
+  std::uint64_t hash_seed_;
+  int max_depth_;
+  std::uint64_t size_ = 0;
+  std::uint64_t overhead_bytes_ = 0;
+  std::atomic<Directory*> directory_;
+  std::vector<std::unique_ptr<Directory>> directories_;  // the last one is the current
+};
+
+template <typename Visit>
+void Table::ForEach(Visit visit) const {
+  const Directory& directory = *directories_.back();
+  for (std::size_t i = 0; i < directory.Size();) {
+    const Reference reference = directory.references[i].load(std::memory_order_relaxed);
+    i += std::size_t{1} << (directory.depth - DepthOf(reference));
+    if (reference == 0) continue;
+    Segment* segment = SegmentOf(reference);
+    for (const Slot* slot = segment->slots; slot < segment->end(); ++slot) {
+      if (*slot != 0) visit(RecordAt(*slot));
+    }
+  }
+}
+
+}  // namespace jeton::engine
