@@ -1,0 +1,111 @@
+#include "node/snapshotter.h"
+
+#include <shared_mutex>
+
+#include "node/node.h"
+
+namespace jeton::node {
+
+Status Snapshotter::Request() {
+  bool expected = false;
+  if (!requested_.compare_exchange_strong(expected, true)) {
+    return Error{ErrorKind::kConflict, "ERR Background save already in progress"};
+  }
+  began_ns_.store(node_.environment().mono_now());
+  return {};
+}
+
+bool Snapshotter::Step() {
+  if (!running()) return false;
+  std::lock_guard guard(step_mutex_);
+  Status result;
+  if (Advance(true, result)) return true;
+  End(result);
+  return false;
+}
+
+Status Snapshotter::RunAll() {
+  if (Status requested = Request(); !requested) return requested;
+  std::lock_guard guard(step_mutex_);
+  Status result;
+  while (Advance(false, result)) {
+  }
+  End(result);
+  return result;
+}
+
+double Snapshotter::current_seconds() const {
+  if (!running()) return -1;
+  return static_cast<double>(node_.environment().mono_now() - began_ns_.load()) / kNsPerSecond;
+}
+
+bool Snapshotter::Advance(bool lock_turn, Status& result) {
+  if (!scan_) {
+    result = Begin();
+    return result.ok();
+  }
+  if (partition_ < engine::Keyspace::kPartitions) {
+    result = Slice(lock_turn);
+    return result.ok();
+  }
+  result = Finish();
+  return false;
+}
+
+Status Snapshotter::Begin() {
+  changes_at_begin_ = node_.state().changes_since_save.load();
+  partition_ = 0;
+  cursor_ = {};
+  std::lock_guard flush(node_.flush_mutex());
+  auto scan = node_.store().BeginSnapshot(node_.environment().wall_now(), "");
+  if (!scan) return scan.error();
+  scan_ = std::move(scan).value();
+  return {};
+}
+
+Status Snapshotter::Slice(bool lock_turn) {
+  records_.clear();
+  {
+    // The files are written after the locks are given back.
+    std::shared_lock turn(node_.state().turn_lock, std::defer_lock);
+    if (lock_turn) turn.lock();
+    node_.keyspace().EncodeSlice(partition_, cursor_, kSliceBytes,
+                                 [this](std::string_view record) { records_.emplace_back(record); });
+  }
+  for (const std::string& record : records_) {
+    Status added = scan_->writer->AddRecord(static_cast<std::uint16_t>(partition_), record);
+    if (!added) return added;
+  }
+  if (cursor_.done) {
+    ++partition_;
+    cursor_ = {};
+  }
+  return {};
+}
+
+Status Snapshotter::Finish() {
+  const Lsn end = node_.appended_lsn();
+  auto finished = Store::FinishSnapshot(std::move(*scan_), end);
+  scan_.reset();
+  if (!finished) return finished.error();
+  if (Status flushed = node_.FlushLog(true); !flushed) return flushed;
+  std::lock_guard flush(node_.flush_mutex());
+  return node_.store().InstallSnapshot(*finished);
+}
+
+void Snapshotter::End(const Status& result) {
+  scan_.reset();
+  const MonoNs took = node_.environment().mono_now() - began_ns_.load();
+  last_seconds_.store(static_cast<double>(took) / kNsPerSecond);
+  last_ok_.store(result.ok());
+  if (result.ok()) {
+    last_save_ms_.store(node_.environment().wall_now());
+    node_.state().changes_since_save.fetch_sub(changes_at_begin_);
+    node_.environment().say(LogLevel::kNotice, "Snapshot complete");
+  } else {
+    node_.environment().say(LogLevel::kWarning, "Snapshot failed: " + result.error().text);
+  }
+  requested_.store(false, std::memory_order_release);
+}
+
+}  // namespace jeton::node

@@ -1,0 +1,144 @@
+// Worker: runs the requests of its connections in turns. One thread; many connections.
+//
+//   for each readable connection:  InputSpace -> (bytes) -> Received
+//   RunTurn                        parse all, prefetch, execute in order, gate the replies
+//   for each in sendable():        send out[sent, sendable), then Sent
+//   Release                        when the log has become safe further on
+//   Tick                           about every 100 ms: subscriptions, idle clients
+//
+// Nothing leaves before the record that it depends on is as safe as the policy promises: a turn's
+// output waits behind a gate with the log's LSN at the end of the turn, reads included, so that
+// nobody is shown a value that a crash could take back.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/time.h"
+#include "command/dispatcher.h"
+#include "node/connection.h"
+
+namespace jeton::node {
+
+class Node;
+
+class Worker {
+ public:
+  // Requests of one connection that run in one turn; the rest waits for the next, so that a deep
+  // pipeline does not hold up the others.
+  static constexpr std::size_t kRequestsPerTurn = 4096;
+  // Input of all connections that one turn takes in before it runs.
+  static constexpr std::size_t kArenaBytes = 4u << 20;
+  static constexpr std::size_t kReadBytes = 64u << 10;  // of one connection at once
+  // Lines that wait for this worker's monitors.
+  static constexpr std::size_t kMonitorLinesMax = 100'000;
+
+  Worker(Node& node, int index, command::WorkerStats& stats);
+  ~Worker();
+
+  struct Peer {
+    std::string address;
+    std::string local_address;
+    bool from_loopback = true;
+    command::Dialect dialect = command::Dialect::kDiscnt;
+    int fd = -1;
+  };
+  // A new client. If it may not come in (too many, protected mode), its output says why and it closes
+  // once that is sent.
+  Connection& Open(const Peer& peer, Now now);
+  // The transport is gone; the reference is dead afterwards.
+  void Close(Connection& connection);
+
+  // Room for the next bytes of `connection`; empty if the arena is used up: run the turn first.
+  std::span<char> InputSpace(Connection& connection);
+  void Received(Connection& connection, std::size_t size, Now now);
+  // The client will send nothing more; it is closed once its requests are answered.
+  void InputEnded(Connection& connection);
+
+  void RunTurn(Now now);
+  bool HasWork() const { return !queued_.empty(); }
+  // Opens gates up to the log's safe LSN.
+  void Release();
+  void Tick(Now now);
+  // The log has failed: answers what waits with an error, since its outcome is unknown.
+  void FailGates();
+
+  // Connections that have bytes to send or must be closed (`close_when_sent` and nothing left, or
+  // `dead`). The caller sends, calls Sent, and Close where due.
+  std::vector<Connection*>& sendable() { return sendable_; }
+  void Sent(Connection& connection, std::size_t size);
+  void MakeSendable(Connection& connection);
+  static bool Finished(const Connection& c) {
+    return c.dead || (c.close_when_sent && c.sent == c.out.size());
+  }
+
+  // From any thread: lines for this worker's monitors; a note to look at the sessions' flags.
+  void PostMonitorLine(std::string_view line);
+  void PostCheckSessions() { check_sessions_.store(true, std::memory_order_release); }
+
+  std::size_t connection_count() const { return connections_.size(); }
+  bool HasGates() const { return !gated_.empty(); }
+  int index() const { return index_; }
+
+ private:
+  struct Request {
+    Connection* connection;
+    std::uint32_t first_argument;
+    std::uint32_t argument_count;
+    std::size_t input_end;  // how much input is used up once it has run
+    const command::Command* command;
+    engine::Key key;
+  };
+
+  void Queue(Connection& connection);
+  bool Recognise(Connection& connection);
+  void ParseResp(Connection& connection);
+  void AddRequest(Connection& connection, std::size_t first_argument, std::size_t input_end);
+  void ExecuteAll(Now now);
+  void ExecuteOne(const Request& request, Now now);
+  void FinishTurn(Now now);
+  void ServeHttp(Connection& connection, Now now);
+  void ServeJson(Connection& connection, Now now);
+  bool Paused(Now now) const;
+  bool MustWait(const Request& request, Now now) const;
+  void KeepRest(Connection& connection);
+  // Whatever is in `out` now may leave once the log is safe up to where it is now.
+  void Gate(Connection& connection);
+  bool WithinOutputLimit(Connection& connection);
+  void CheckMemory();
+  void Cut(Connection& connection, std::string_view why);
+  void DeliverMonitorLines();
+  void CheckSessions();
+  void PushSubscriptions(Connection& connection, Now now);
+
+  Node& node_;
+  const int index_;
+  command::WorkerStats& stats_;
+  command::Dispatcher dispatcher_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;  // by session id
+  std::vector<Connection*> queued_;    // have input for the next turn
+  std::vector<Connection*> turn_;      // take part in the running turn
+  std::vector<Connection*> gated_;     // have closed gates
+  std::vector<Connection*> sendable_;
+  std::vector<Connection*> subscribers_;
+  std::vector<std::string_view> arguments_;  // of all requests of the turn
+  std::vector<Request> requests_;
+  std::unique_ptr<char[]> arena_;
+  std::size_t arena_used_ = 0;
+
+  std::mutex mailbox_mutex_;
+  std::deque<std::string> monitor_lines_;
+  std::atomic<bool> has_monitor_lines_{false};
+  std::atomic<bool> check_sessions_{false};
+};
+
+}  // namespace jeton::node

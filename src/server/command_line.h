@@ -1,0 +1,9 @@
+// The command line: `jeton serve [FILE] [--name value ...]`, `jeton check DIR`, --version, --help.
+// Flags of `serve` come from the settings table; nothing is listed twice.
+#pragma once
+
+namespace jeton::server {
+
+int RunCommandLine(int argc, char** argv);
+
+}  // namespace jeton::server
