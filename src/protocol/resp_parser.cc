@@ -9,9 +9,9 @@
 namespace jeton {
 namespace {
 
-// What the fast path takes: one digit of arguments, two digits of length.
+// What the fast path takes: one digit of arguments, three digits of length.
 constexpr std::size_t kShortArguments = 9;
-constexpr std::size_t kShortBulk = 99;
+constexpr std::size_t kShortBulk = 999;
 
 // Redis' own figures for clients that have yet to authenticate.
 constexpr std::int64_t kUnauthenticatedArguments = 10;
@@ -96,7 +96,7 @@ bool DecodeQuoted(std::string_view line, char quote, std::size_t& i, char*& out)
 }
 
 // The request at the front if it is complete and made of short parts only, as nearly all are: up to
-// 9 arguments of up to 99 bytes. Returns its size, or 0 to leave it, whatever it is, to the slow
+// 9 arguments of up to 999 bytes. Returns its size, or 0 to leave it, whatever it is, to the slow
 // path. It has appended to `args` even then.
 inline std::size_t TakeShort(std::string_view input, std::vector<std::string_view>& args) {
   const char* p = input.data();
@@ -106,13 +106,14 @@ inline std::size_t TakeShort(std::string_view input, std::vector<std::string_vie
   if (missing - 1 >= kShortArguments) return 0;
   p += 4;
   do {
-    if (end - p < 6 || p[0] != '$') return 0;  // "$0\r\n\r\n" is the shortest argument
+    // "$0\r\n\r\n" is the shortest argument, and "$999\r\n" the longest header: both are 6 bytes.
+    if (end - p < 6 || p[0] != '$') return 0;
     unsigned size = static_cast<unsigned char>(p[1]) - static_cast<unsigned>('0');
     if (size > 9) return 0;
     p += 2;
-    if (*p != '\r') {
+    while (*p != '\r') {
       const unsigned digit = static_cast<unsigned char>(*p) - static_cast<unsigned>('0');
-      if (digit > 9 || size == 0) return 0;
+      if (digit > 9 || size == 0 || size > kShortBulk / 10) return 0;
       size = size * 10 + digit;
       ++p;
     }

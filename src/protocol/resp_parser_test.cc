@@ -89,6 +89,20 @@ TEST(RespParser, TakesAnyBytesInBulks) {
               ElementsAre(Request{"SET", binary, "", std::string(300, '\r')}));
 }
 
+TEST(RespParser, TakesLengthsOfEverySize) {
+  for (const std::size_t size : {0, 9, 10, 99, 100, 999, 1000, 16384}) {
+    const std::string argument(size, 'x');
+    std::string bytes;
+    for (std::size_t count = 1; count < 12; ++count) {
+      AppendRespRequest(bytes, std::vector<std::string_view>(count, argument));
+    }
+    const Parsed parsed = Feed(bytes, bytes.size());
+    ASSERT_EQ(parsed.requests.size(), 11u) << size;
+    EXPECT_EQ(parsed.requests[10], Request(11, argument));
+    EXPECT_EQ(Feed(bytes, 997), parsed);
+  }
+}
+
 TEST(RespParser, SkipsEmptyArraysAndLines) {
   EXPECT_THAT(FeedAll("*0\r\n\r\n\n   \r\n*-1\r\n*1\r\n$1\r\na\r\n*0\r\n").requests,
               ElementsAre(Request{"a"}));
