@@ -147,9 +147,10 @@ void PutTagged(std::string& out, std::size_t tag, UInt128 value, std::size_t siz
   out.append(bytes, 1 + size);
 }
 
+// A failed read has no bytes, and memcpy must not see their null pointer.
 UInt128 LoadLittleEndian(std::string_view bytes) {
   UInt128 value = 0;
-  std::memcpy(&value, bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(&value, bytes.data(), bytes.size());
   return value;
 }
 
