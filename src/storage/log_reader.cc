@@ -156,7 +156,8 @@ class LogScan {
   Status BeginOrigin(const std::string& path, const SegmentHeader& header) {
     const bool same = end_.last_origin == header.origin;
     const Lsn expected = same ? end_.last_lsn + 1 : 1;
-    if (header.first_lsn != expected) {
+    // The first segment that is read may belong to an origin that had begun before it.
+    if (end_.last_origin && header.first_lsn != expected) {
       Status status = Damage(path + ": begins with lsn " + std::to_string(header.first_lsn) +
                              ", expected " + std::to_string(expected));
       if (!status) return status;
@@ -182,6 +183,7 @@ class LogScan {
       }
       end_.bytes += RecordSpace(record.size);
       if (record.type == RecordType::kSeal) {
+        if (is_last) end_.tail = LogEnd::Tail{file.name.number, offset, seed, chain, true};
         Finding(file, std::to_string(end_.records - records_before) + " records, sealed");
         return {};
       }
@@ -190,7 +192,7 @@ class LogScan {
       chain = record.crc;
     }
     if (!is_last) return {};  // salvage: reported by CheckEnd
-    end_.unsealed = LogEnd::Unsealed{file.name.number, offset, seed, chain};
+    end_.tail = LogEnd::Tail{file.name.number, offset, seed, chain, false};
     const std::size_t data = EndOfData(bytes);
     if (data > offset) end_.torn_bytes = data - offset;
     Finding(file,
@@ -281,9 +283,7 @@ class LogScan {
   LogEnd end_;
 };
 
-// Reads and writes [0, size) of the file again. A process that died of a failed sync may have left
-// pages in the kernel's cache that are marked clean and are not on the disk; we have just read
-// them. Written again they are dirty again, and the sync that follows tells the truth.
+// Reads and writes [0, size) of the file again, so that its pages are dirty again.
 Status Rewrite(File& file, const std::string& path, std::uint64_t size) {
   std::string chunk;
   for (std::uint64_t offset = 0; offset < size; offset += chunk.size()) {
@@ -303,24 +303,26 @@ Result<LogEnd> ReadLog(Directory& directory, const LogReadOptions& options) {
 }
 
 Status SealLog(Directory& directory, const LogEnd& end) {
-  if (!end.unsealed) return {};
-  const std::string path = SegmentPath(end.unsealed->seq);
+  if (!end.tail) return {};
+  const LogEnd::Tail& tail = *end.tail;
+  const std::string path = SegmentPath(tail.seq);
   auto file = directory.Open(path, OpenMode::kReadWrite);
   if (!file) return file.error();
-  if (Status status = Rewrite(**file, path, end.unsealed->offset); !status) return status;
+  const std::uint64_t size = tail.offset + (tail.sealed ? kSealSize : 0);
+  if (Status status = Rewrite(**file, path, size); !status) return status;
   if (Status status = (*file)->Sync(); !status) return status;
+  if (tail.sealed) return {};
   char seal[kSealSize] = {};
   RecordHeader header;
-  header.prev = end.unsealed->chain;
+  header.prev = tail.chain;
   header.back = kBackUnknown;
   header.lsn = end.last_lsn;
   header.type = RecordType::kSeal;
-  SealRecord(seal, end.unsealed->seed, header);
-  if (Status status = (*file)->WriteAt(end.unsealed->offset, {seal, kSealSize}); !status) {
-    return status;
-  }
+  SealRecord(seal, tail.seed, header);
+  if (Status status = (*file)->WriteAt(tail.offset, {seal, kSealSize}); !status) return status;
   if (Status status = (*file)->Sync(); !status) return status;
-  (void)(*file)->Truncate(end.unsealed->offset + kSealSize);
+  // Gives back what was allocated and not used; no harm if that does not work.
+  (void)(*file)->Truncate(tail.offset + kSealSize);
   return {};
 }
 

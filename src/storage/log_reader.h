@@ -52,21 +52,24 @@ struct LogEnd {
   bool clean = false;                // the last record is CLEAN: an orderly shutdown
   std::uint64_t next_seq = 1;        // where the next origin begins
   std::vector<std::string> skipped;  // salvage mode: what was left out, and where
-  // The last segment, if it has no seal yet: Seal() puts one at `offset`.
-  struct Unsealed {
+  // The last segment in use, and where its records end.
+  struct Tail {
     std::uint64_t seq = 0;
-    std::uint64_t offset = 0;
+    std::uint64_t offset = 0;  // of the seal, there already or still to be written
     std::uint32_t seed = 0;
     std::uint32_t chain = 0;
+    bool sealed = false;
   };
-  std::optional<Unsealed> unsealed;
+  std::optional<Tail> tail;
 };
 
 // Errors: kCorrupt with file, offset and LSN; kUnavailable for a newer format; kIo; on_record's.
 Result<LogEnd> ReadLog(Directory& directory, const LogReadOptions& options);
 
 // Cuts a torn tail and seals the last segment, durably. Doing it again, also after a crash in the
-// middle of it, changes nothing. Needs no space on the disk.
+// middle of it, changes nothing. It writes the whole segment again first, because a process that
+// died of a failed sync may have left pages in the kernel's cache that are marked clean and are not
+// on the disk: we have read them, so they must get there. Needs no new space on the disk.
 Status SealLog(Directory& directory, const LogEnd& end);
 
 }  // namespace jeton
