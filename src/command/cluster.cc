@@ -3,7 +3,7 @@
 // nodes says that it is not there yet.
 #include "base/text.h"
 #include "command/counter_access.h"
-#include "command/node_address.h"
+#include "command/info.h"
 
 namespace jeton::command {
 
@@ -22,11 +22,10 @@ constexpr std::string_view kNoSaveConfig =
     "itself and knows no other nodes";
 
 void Nodes(Context& ctx) {
-  const Values& values = ctx.server.settings.values();
-  const NodeAddress address =
-      ShownAddress(values.bind, values.port, ctx.session.local_address);
+  const ShownAddress address = AddressOf(ctx.server, ctx.session);
   // id, address, flags, when the last ping left and the last pong came, state of the link
-  ctx.reply.Bulk(ctx.server.node_id + " " + address.ToString() + " myself 0 0 connected\n");
+  ctx.reply.Bulk(ctx.server.node_id + " " + address.host + ":" + std::to_string(address.port) +
+                 " myself 0 0 connected\n");
 }
 
 void Info(Context& ctx) {
