@@ -74,6 +74,7 @@ class ByteReader {
       if (!Need(1)) return 0;
       const auto byte = static_cast<unsigned char>(*next_++);
       if (shift == 63 && byte > 1) break;
+      if (byte == 0 && shift > 0) break;  // a shorter encoding exists, and only one may pass
       value |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
       if (byte < 0x80) return value;
     }

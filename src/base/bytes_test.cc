@@ -45,6 +45,12 @@ TEST(Bytes, AShortOrOverlongInputFailsOnceAndForGood) {
   overlong.Varint();
   EXPECT_FALSE(overlong.ok());
 
+  for (std::string_view longer : {std::string_view("\x80\0", 2), std::string_view("\xff\0", 2)}) {
+    ByteReader in(longer);
+    in.Varint();
+    EXPECT_FALSE(in.ok());
+  }
+
   ByteReader lying(
       "\x05"
       "abc");

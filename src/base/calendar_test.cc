@@ -151,6 +151,10 @@ TEST(Calendar, BucketsOfDaysAndWiderAreNeighbours) {
   EXPECT_EQ(*Make(Width::kYear).ParseExact("2023"), 53);
   EXPECT_EQ(*Make(Width::kWeek).ParseExact("2023-W27"),
             *Make(Width::kWeek).ParseExact("2023W26") + 1);
+  EXPECT_EQ(Make(Width::kWeek).At(Utc("2023-07-01 13:05:59")), 2791);
+  EXPECT_EQ(Make(Width::kHour).At(Utc("2023-07-01 13:05:59")), 28136940);
+  EXPECT_EQ(Make(Width::kMinute).At(Utc("2023-07-01 13:05:59")), 28136945);
+  EXPECT_EQ(Make(Width::kSecond).At(Utc("2023-07-01 13:05:59")), 1688216759);
   EXPECT_EQ(*Make(Width::kHour).ParseExact("1970010101"), 60);
   EXPECT_EQ(*Make(Width::kMinute).ParseExact("197001010101"), 61);
   EXPECT_EQ(*Make(Width::kSecond).ParseExact("19700101000001"), 1);
