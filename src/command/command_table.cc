@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdlib>
 
 #include "base/assert.h"
 #include "base/text.h"
@@ -196,6 +197,7 @@ void CommandTable::Add(Command command) {
   Command* container = index_->Mutable(added->name.substr(0, bar));
   ASSERT(container != nullptr);  // a container is added before its subcommands
   container->subcommands.push_back(added.get());
+  container->arity = -std::abs(container->arity);
 }
 
 const Command* CommandTable::Find(std::string_view name) const {

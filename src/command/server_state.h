@@ -100,6 +100,17 @@ class Host {
   virtual Status Sleep(double seconds) = 0;
 };
 
+// Commands per second since the reading before (at least a tenth of a second ago). Thread-safe.
+class RateMeter {
+ public:
+  std::uint64_t PerSecond(std::uint64_t total, WallMs now);
+
+ private:
+  std::mutex mutex_;
+  WallMs at_ms_ = 0;
+  std::uint64_t total_ = 0, rate_ = 0;
+};
+
 struct ServerState {
   ServerState(Host& host_in, LogSink& log_in, engine::Keyspace& keyspace_in, Settings& settings_in)
       : host(host_in), log(log_in), keyspace(keyspace_in), settings(settings_in) {}
@@ -148,6 +159,7 @@ struct ServerState {
   std::vector<WorkerStats*> worker_stats;  // one per worker; fixed before they start
   WallMs stats_reset_ms = 0;
   std::atomic<std::uint64_t> changes_since_save{0};
+  RateMeter ops_rate;
 };
 
 // A connection's birth and end: enters `session` into the state (gives it its id, and the worker's

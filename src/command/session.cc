@@ -4,6 +4,19 @@
 
 namespace jeton::command {
 
+std::uint64_t RateMeter::PerSecond(std::uint64_t total, WallMs now) {
+  constexpr WallMs kShortestMs = 100;
+  std::lock_guard guard(mutex_);
+  if (now - at_ms_ >= kShortestMs || now < at_ms_) {
+    const WallMs elapsed = now - at_ms_;
+    const bool known = at_ms_ != 0 && elapsed > 0 && total >= total_;
+    rate_ = known ? (total - total_) * 1000 / static_cast<std::uint64_t>(elapsed) : 0;
+    at_ms_ = now;
+    total_ = total;
+  }
+  return rate_;
+}
+
 void OpenSession(ServerState& server, Session& session, WallMs now) {
   session.id = server.next_session_id.fetch_add(1, std::memory_order_relaxed);
   session.dialect = session.listener_dialect;
