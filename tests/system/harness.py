@@ -1,7 +1,7 @@
 """Starts servers and talks to them: the common part of the system tests.
 
 A test file is a unittest program that ctest runs with the path of the server
-in JETON_BIN. Nothing here sleeps and hopes: whoever waits polls with a deadline.
+in SERVER_BINARY. Nothing here sleeps and hopes: whoever waits polls with a deadline.
 """
 
 import os
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterable, List, Optional, Union
 
 ROOT = Path(__file__).resolve().parents[2]
-BINARY = Path(os.environ.get("JETON_BIN", ROOT / "build/release/jeton"))
+BINARY = Path(os.environ.get("SERVER_BINARY", ROOT / "build/release/jeton"))
 
 START_SECONDS = 30
 STOP_SECONDS = 30
