@@ -29,7 +29,9 @@ struct Context {
 
   bool redis() const { return session.dialect == Dialect::kRedis; }
   engine::Key Key(std::size_t argument) const {
-    return args[argument].data() == first_key.name.data() && first_key.hash != 0
+    // The size too: an empty argument may begin where the next one does.
+    return args[argument].data() == first_key.name.data() &&
+                   args[argument].size() == first_key.name.size() && first_key.hash != 0
                ? first_key
                : keyspace.MakeKey(args[argument]);
   }
