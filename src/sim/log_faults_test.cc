@@ -132,7 +132,7 @@ TEST(LogFaults, DamageInTheMiddleIsRefusedWithItsPosition) {
   log.writer.reset();
   const SimDisk::Image image = log.disk.TakeImage();
   // Any bit of any record that a later flush has seen durable; also whole sectors of zeros.
-  for (std::size_t at = kSegmentHeaderSize; at < offsets[8]; ++at) {
+  for (std::size_t at = kSegmentHeaderSize; at < offsets[9]; ++at) {
     log.disk.Restore(image);
     log.directory = log.disk.Mount();
     ASSERT_TRUE(log.disk.FlipBit(SegmentPath(1), at, static_cast<int>(at % 8)));

@@ -173,7 +173,9 @@ TEST(SnapshotFaults, ACrashAnywhereLeavesAllOrNothing) {
     const auto ids = ListSnapshots(*snapshots.directory);
     ASSERT_TRUE(ids.ok());
     if (!ids->empty()) {
-      ASSERT_EQ(*snapshots.Read(1), records) << at;
+      const auto back = snapshots.Read(1);
+      ASSERT_TRUE(back.ok()) << at << ": " << back.error().text;
+      ASSERT_EQ(*back, records) << at;
     }
     if (done) {
       ASSERT_EQ(ids->size(), 1u);

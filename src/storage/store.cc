@@ -51,7 +51,11 @@ Status Store::Prepare(const FreshBytes& fresh) {
   if (Status status = LoadOrCreateIdentity(fresh); !status) return status;
   if (Status status = LoadManifests(); !status) return status;
   log_seeds_ = fresh.random[7];
-  identity_.origins.push_back(MakeOrigin(fresh.wall_ms, fresh.random[5], fresh.random[6]));
+  const OriginId fresh_origin = MakeOrigin(fresh.wall_ms, fresh.random[5], fresh.random[6]);
+  if (IsOurs(fresh_origin)) {
+    return Error{ErrorKind::kConflict, "origin " + IdText(fresh_origin) + " was used before"};
+  }
+  identity_.origins.push_back(fresh_origin);
   return {};
 }
 
