@@ -4,6 +4,7 @@ A test file is a unittest program that ctest runs with the path of the server
 in SERVER_BINARY. Nothing here sleeps and hopes: whoever waits polls with a deadline.
 """
 
+import http.client
 import os
 import random
 import resource
@@ -266,11 +267,19 @@ class Server:
                     # Not PING, which may be answered while the data is still being loaded.
                     client.send("EXISTS", "ready")
                     reply = client.read()
-                    # With a password set, NOAUTH is as good a sign of life.
-                    return reply == 0 or "NOAUTH" in str(reply)
+                    # A password hides whether the data is there: the health check does not.
+                    return reply == 0 or ("NOAUTH" in str(reply) and self.readyz())
             except (OSError, EOFError):
                 return False
         eventually(ready, "an answer to EXISTS", seconds)
+
+    def readyz(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=REPLY_SECONDS)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        finally:
+            connection.close()
 
     def client(self, **options: Any) -> Client:
         return Client(self.port, **options)
@@ -343,7 +352,7 @@ class SystemTest(unittest.TestCase):
     def assert_error(self, start: str, client: Client, *words: Word) -> None:
         client.send(*words)
         reply = client.read()
-        self.assertIsInstance(reply, ReplyError, f"{words[:3]} replied {reply!r}")
+        self.assertIsInstance(reply, ReplyError, f"{words!r:.80} replied {reply!r:.80}")
         self.assertTrue(str(reply).startswith(start), f"{reply} does not start with {start}")
 
 

@@ -3,7 +3,7 @@
 Several connections pipeline increments under `fsync always` and keep a ledger:
 what was sent, and what was acknowledged. After `kill -9` and a restart every
 counter must hold at least what was acknowledged and at most what was sent.
-JETON_SEED chooses the moments (printed, so that a failure can be repeated).
+TEST_SEED chooses the moments (printed, so that a failure can be repeated).
 """
 
 import os
@@ -87,8 +87,8 @@ class Worker(threading.Thread):
 
 class Kill9Test(harness.SystemTest):
     def test_no_acknowledged_increment_is_lost(self) -> None:
-        seed = int(os.environ.get("JETON_SEED", "20260812"))
-        print(f"JETON_SEED={seed}", flush=True)
+        seed = int(os.environ.get("TEST_SEED", "20260812"))
+        print(f"TEST_SEED={seed}", flush=True)
         chance = random.Random(seed)
         server = self.server("--fsync", "always", "--log-segment-size", "1mb", start=False)
         ledger = Ledger()

@@ -98,6 +98,10 @@ class StopTest(harness.SystemTest):
             for _ in range(30):
                 client.pipeline([("INCR", f"c{i}") for i in range(5000)])
             before = segments(server)
+            # Two generations are kept, so that a damaged snapshot is not the end: the second
+            # snapshot makes the log before the first one superfluous.
+            client.call("SAVE")
+            client.call("INCR", "more")
             client.call("SAVE")
         harness.eventually(lambda: before[0] not in segments(server), "the oldest segment goes")
         server.kill()
@@ -209,7 +213,8 @@ class SettingsTest(harness.SystemTest):
         server = self.server("--requirepass", "open sesame")
         with server.client() as client:
             self.assert_error("NOAUTH", client, "INCR", "c")
-            self.assert_error("WRONGPASS", client, "AUTH", "wrong")
+            self.assert_error("ERR invalid password", client, "AUTH", "wrong")
+            self.assert_error("WRONGPASS", client, "HELLO", 3, "AUTH", "default", "wrong")
             self.assertEqual(client.call("AUTH", "open sesame"), "OK")
             self.assertEqual(client.call("INCR", "c"), "1")
 
@@ -288,8 +293,7 @@ class DiskTest(harness.SystemTest):
         mark = len(server.log())
         server.start()
         self.assertEqual(self.value(server), 99)
-        self.assertRegex(server.log()[mark:], r"(?i)torn|cut|trunc")
-        self.assertIn(path.name, server.log()[mark:])
+        self.assertRegex(server.log()[mark:], r"\d+ bytes of a torn tail were cut")
         # And it is mended: the next start has nothing to report.
         server.stop()
         mark = len(server.log())
@@ -307,7 +311,7 @@ class DiskTest(harness.SystemTest):
         mark = len(server.log())
         server.start()
         self.assertGreaterEqual(self.value(server), 99)
-        self.assertRegex(server.log()[mark:], r"(?i)torn|cut|trunc")
+        self.assertRegex(server.log()[mark:], r"\d+ bytes of a torn tail were cut")
 
     def test_damage_in_the_middle_stops_the_start(self) -> None:
         server = self.counted(400)
