@@ -71,11 +71,11 @@ Transcript Parse(const std::filesystem::path& path) {
     Step step{.line = number};
     if (line.empty()) {
       in_reply = false;
+    } else if (in_reply) {  // first: `1> "message"` is how a push is printed
+      transcript.steps.back().reply.push_back(line);
     } else if (ReadRequest(line, step)) {
       transcript.steps.push_back(step);
       in_reply = true;
-    } else if (in_reply) {
-      transcript.steps.back().reply.push_back(line);
     } else if (line.starts_with("@ ")) {
       step.request = line;
       transcript.steps.push_back(step);
@@ -88,12 +88,12 @@ Transcript Parse(const std::filesystem::path& path) {
   return transcript;
 }
 
-// In a line after "~ " only the star is special.
+// In a line after "~ " only * and ? are special.
 bool LineMatches(const std::string& expected, const std::string& actual) {
   if (!expected.starts_with("~ ")) return expected == actual;
   std::string pattern;
   for (const char c : expected.substr(2)) {
-    if (c == '[' || c == '?' || c == '\\') pattern += '\\';
+    if (c == '[' || c == '\\') pattern += '\\';
     pattern += c;
   }
   return GlobMatch(pattern, actual);
