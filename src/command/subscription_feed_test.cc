@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "command/test_server.h"
 
@@ -80,6 +81,18 @@ TEST_F(Feed, AClockThatIsSetBackSilencesNobody) {
   std::string out;
   Reply reply(out, ReplyFormat::kResp2);
   EXPECT_EQ(PushDue(subscriber_, server_.keyspace(), server_.now().wall_ms - 3'600'000, reply), 1u);
+}
+
+TEST(FeedResp3, ConfirmationsAndMessagesArePushes) {
+  TestServer server(Dialect::kRedis, 3);
+  const std::vector<std::string_view> words = {"SUBSCRIBE", "a"};
+  EXPECT_EQ(server.RunRaw(server.session(), words),
+            ">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n");
+  server.Run("INCR a");
+  std::string out;
+  Reply reply(out, ReplyFormat::kResp3);
+  EXPECT_EQ(PushDue(server.session(), server.keyspace(), server.now().wall_ms, reply), 1u);
+  EXPECT_EQ(out, ">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\n1\r\n");
 }
 
 TEST_F(Feed, NothingIsDueWithoutSubscriptions) { EXPECT_EQ(NextDue(subscriber_), kNothingDue); }
