@@ -107,6 +107,11 @@ class LimitsTest(harness.SystemTest):
             odd = bytes(range(256))
             self.assertEqual(client.call("INCR", odd), "1")
             self.assertIn(odd.decode("latin-1"), client.call("KEYS", "*"))
+        # What was let in can be read back from the log.
+        server.kill()
+        server.start()
+        with server.client() as client:
+            self.assertEqual(client.pipeline([("GET", largest), ("GET", odd)]), ["1", "1"])
 
     def test_query_buffer(self) -> None:
         server = self.server("--client-query-buffer-limit", "1mb")
