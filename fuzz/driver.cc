@@ -2,7 +2,7 @@
 //
 // First every file of the corpus folder as it is (a missing folder is an
 // empty one), then mutations of those files and of inputs made up here, until
-// RUNS inputs (20,000) were tried or two seconds have passed. The seed is
+// RUNS inputs (200,000) were tried or two seconds have passed. The seed is
 // fixed, so the n-th input is the same in every run. An input that brings the
 // process down is written to ./crash-<name> on the way, ready to become a file
 // of the corpus.
@@ -30,7 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
 namespace {
 
-constexpr size_t kRunsDefault = 20'000;
+constexpr size_t kRunsDefault = 200'000;
 constexpr auto kTimeMax = std::chrono::seconds(2);
 constexpr size_t kInputBytesMax = 4096;
 constexpr size_t kParentsMax = 256;

@@ -37,7 +37,8 @@ static void Expect(redisContext* context, long long value, const char* format, .
 static redisContext* Connect(int port, const char* version) {
   const struct timeval timeout = {5, 0};
   redisContext* context = redisConnectWithTimeout("127.0.0.1", port, timeout);
-  if (context == NULL || context->err != 0) Fail("connect", context ? context->errstr : "no memory");
+  if (context == NULL || context->err != 0)
+    Fail("connect", context ? context->errstr : "no memory");
   redisSetTimeout(context, timeout);
   if (version != NULL) {
     redisReply* reply = redisCommand(context, "HELLO %s", version);
