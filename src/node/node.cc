@@ -4,6 +4,8 @@
 
 #include <shared_mutex>
 
+#include "base/version.h"
+
 namespace jeton::node {
 namespace {
 
@@ -47,6 +49,7 @@ Result<std::unique_ptr<Node>> Node::Open(Environment environment) {
 
   StoreOptions options;
   options.log.segment_size = static_cast<std::uint64_t>(values.log_segment_size);
+  if (env.log_options) options.log = *env.log_options;
   options.owner = env.owner;
   options.recover = values.recover;
   auto store = Store::Open(*env.directory, options, env.fresh);
@@ -58,6 +61,7 @@ Result<std::unique_ptr<Node>> Node::Open(Environment environment) {
       .drop_zero_counters = values.zero_counters_drop});
   node->state_ = std::make_unique<command::ServerState>(*node, *node, *node->keyspace_, *env.settings);
   command::ServerState& state = *node->state_;
+  state.version = kVersion;
   state.node_id = HexOf(node->store_->identity().node);
   const OriginId& origin = node->store_->origin();
   state.run_id = HexOf(origin) + HexOf(origin).substr(0, 8);

@@ -38,6 +38,7 @@ struct Environment {
   FreshBytes fresh;                            // for identity and origin
   std::string owner;                           // "process 17, boot 3f2a", for LOCK
   int workers = 1;
+  std::optional<LogOptions> log_options;       // instead of the settings': the simulator's are tiny
   std::function<MonoNs()> mono_now;
   std::function<WallMs()> wall_now;
   std::function<void(LogLevel, std::string_view line)> say;
