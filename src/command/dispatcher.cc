@@ -78,11 +78,52 @@ void Dispatcher::Execute(Session& session, std::span<const std::string_view> arg
     Enqueue(session, *command, args, reply);
   } else {
     Run(session, *command, args, now, reply, first_key);
+    if (session.query != nullptr) [[unlikely]] {
+      session.query_command = command;
+      Continue(session, now, reply);
+      return;
+    }
   }
+  if (session.reply_mode != ReplyMode::kOn) [[unlikely]] {
+    ApplyReplyMode(session, reply, reply_start);
+  }
+}
 
-  if (session.reply_mode == ReplyMode::kOn) [[likely]] return;
+void Dispatcher::ApplyReplyMode(Session& session, Reply& reply, std::size_t reply_start) {
   if (session.reply_mode != ReplyMode::kSkipNext) reply.out().resize(reply_start);
   if (session.reply_mode == ReplyMode::kSkipThis) session.reply_mode = ReplyMode::kOn;
+}
+
+bool Dispatcher::Continue(Session& session, Now now, Reply& reply) {
+  const std::size_t reply_start = reply.out().size();
+  Context context = MakeContext(session, *session.query_command, {}, now, reply, {});
+  unit_.set_now(now.wall_ms);
+  // It leaves the session first: a query may not end the life of its own object.
+  std::unique_ptr<LongQuery> query = std::move(session.query);
+  const bool done = query->Step(context);
+  ASSERT(in_exec_ || unit_.empty());
+  if (!done) {
+    session.query = std::move(query);
+  } else if (session.reply_mode != ReplyMode::kOn && !in_exec_) {
+    ApplyReplyMode(session, reply, reply_start);
+  }
+  return done;
+}
+
+Context Dispatcher::MakeContext(Session& session, const Command& command,
+                                std::span<const std::string_view> args, Now now, Reply& reply,
+                                engine::Key first_key) {
+  return {.session = session,
+          .server = server_,
+          .keyspace = server_.keyspace,
+          .unit = unit_,
+          .reply = reply,
+          .stats = stats_,
+          .dispatcher = *this,
+          .command = command,
+          .args = args,
+          .now = now,
+          .first_key = first_key};
 }
 
 std::string Dispatcher::Refusal(const Session& session, const Command* command,
@@ -123,6 +164,17 @@ std::string Dispatcher::Refusal(const Session& session, const Command* command,
       }
       if ((all & kWrite) != 0 && !session.multi_failed) return WriteRefusal(all);
     }
+  }
+  return NameRefusal(*command, args);
+}
+
+std::string Dispatcher::NameRefusal(const Command& command, std::span<const std::string_view> args) {
+  const KeyPositions keys = KeysOf(command, static_cast<int>(args.size()));
+  for (int i = keys.first; i != 0 && i <= keys.last; i += keys.step) {
+    const std::size_t size = args[static_cast<std::size_t>(i)].size();
+    if (size <= engine::kMaxNameBytes) [[likely]] continue;
+    return "ERR a name of " + std::to_string(size) + " bytes is too long: at most " +
+           std::to_string(engine::kMaxNameBytes) + " are allowed";
   }
   return {};
 }
@@ -207,7 +259,14 @@ void Dispatcher::ExecuteQueued(Session& session, std::span<const std::string_vie
                                Reply& reply) {
   const Command* command = Resolve(args);
   ASSERT(command != nullptr);  // it was looked up when it was queued
+  in_exec_ = true;
   Call(session, *command, args, now, reply, {});
+  if (session.query != nullptr) {
+    session.query_command = command;
+    while (!Continue(session, now, reply)) {
+    }
+  }
+  in_exec_ = false;
 }
 
 void Dispatcher::LockKeys(const KeyPositions& keys, std::span<const std::string_view> args) {
@@ -240,17 +299,7 @@ void Dispatcher::Call(Session& session, const Command& command,
     ShowToMonitors(session, args, now);
   }
   session.last_command = command.name;
-  Context context{.session = session,
-                  .server = server_,
-                  .keyspace = server_.keyspace,
-                  .unit = unit_,
-                  .reply = reply,
-                  .stats = stats_,
-                  .dispatcher = *this,
-                  .command = command,
-                  .args = args,
-                  .now = now,
-                  .first_key = first_key};
+  Context context = MakeContext(session, command, args, now, reply, first_key);
   // Refused requests are in `rejected` only, as in Redis.
   WorkerStats::PerCommand& counts = stats_.per_command[static_cast<std::size_t>(command.id)];
   Bump(stats_.commands);

@@ -25,6 +25,14 @@ class Dispatcher {
   void Execute(Session& session, std::span<const std::string_view> args, Now now,
                Reply& reply, const Command* command = nullptr, engine::Key first_key = {});
 
+  // One more slice of the session's LongQuery. True when it is done and its reply written.
+  bool Continue(Session& session, Now now, Reply& reply);
+  // For a LongQuery that has made changes: logs them, under the lock that it still holds. Inside
+  // EXEC they stay in its unit.
+  void LogSlice() {
+    if (!in_exec_) LogUnit();
+  }
+
   // For EXEC: runs a queued command; the TurnLock is held exclusively, the unit stays open.
   void ExecuteQueued(Session& session, std::span<const std::string_view> args, Now now,
                      Reply& reply);
@@ -41,6 +49,7 @@ class Dispatcher {
   std::string Refusal(const Session& session, const Command* command,
                       std::span<const std::string_view> args) const;
   std::string WriteRefusal(std::uint32_t flags) const;
+  static std::string NameRefusal(const Command& command, std::span<const std::string_view> args);
   void Refuse(Session& session, const Command* command, const std::string& text, Reply& reply);
   void Enqueue(Session& session, const Command& command, std::span<const std::string_view> args,
                Reply& reply);
@@ -49,6 +58,10 @@ class Dispatcher {
   // Calls the handler, with the locks held, and keeps the statistics.
   void Call(Session& session, const Command& command, std::span<const std::string_view> args,
             Now now, Reply& reply, engine::Key first_key);
+  Context MakeContext(Session& session, const Command& command,
+                      std::span<const std::string_view> args, Now now, Reply& reply,
+                      engine::Key first_key);
+  static void ApplyReplyMode(Session& session, Reply& reply, std::size_t reply_start);
   void RecordDuration(const Session& session, const Command& command,
                       std::span<const std::string_view> args, Now now, std::int64_t microseconds);
   void LogUnit();
@@ -60,6 +73,7 @@ class Dispatcher {
   WorkerStats& stats_;
   engine::Unit unit_;
   std::vector<unsigned> partitions_;  // of the running command's keys, sorted
+  bool in_exec_ = false;
   std::uint32_t calls_until_timed_ = 0;  // for the sampling of fast commands
 };
 

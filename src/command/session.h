@@ -12,9 +12,12 @@
 
 #include "base/decimal.h"
 #include "base/time.h"
+#include "command/long_query.h"
 #include "engine/watch.h"
 
 namespace jeton::command {
+
+struct Command;
 
 // Whose replies a connection gets (WIRE: the same data, two sets of replies).
 enum class Dialect : std::uint8_t { kDiscnt, kRedis };
@@ -60,6 +63,10 @@ struct Session {
   engine::WatchTable::Flag watch_dirty;  // made at the first WATCH
 
   std::map<std::string, Subscription, std::less<>> subscriptions;
+
+  // A command that goes on in slices; the next request waits for it.
+  std::unique_ptr<LongQuery> query;
+  const Command* query_command = nullptr;
 
   // for CLIENT LIST and INFO
   WallMs created_ms = 0;

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/text.h"
+#include "base/version.h"
 #include "engine/mutation.h"
 #include "protocol/resp_parser.h"
 #include "protocol/resp_value.h"
@@ -82,7 +83,7 @@ void TestServer::Build() {
   state_ = std::make_unique<ServerState>(host_, *log_, *keyspace_, settings_);
   state_->node_id = std::string(40, 'a');
   state_->run_id = std::string(40, 'b');
-  state_->version = "0.1.0";
+  state_->version = kVersion;
   state_->started_ms = now_.wall_ms;
   state_->stats_reset_ms = now_.wall_ms;
   stats_ = std::make_unique<WorkerStats>(state_->commands.size());

@@ -56,6 +56,8 @@ struct Connection {
 
   void* transport = nullptr;  // net's own; the node never looks at it
 
+  // Its next request may not run yet: a pause, or a query that goes on in slices.
+  bool Waits() const { return held_back || session.query != nullptr; }
   std::string_view input() const { return pending.empty() ? fresh : std::string_view(pending); }
 };
 

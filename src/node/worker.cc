@@ -158,20 +158,10 @@ void Worker::RunTurn(Now now) {
   for (Connection* connection : turn_) connection->queued = false;
 
   std::shared_lock turn(node_.state().turn_lock);
-  if (Paused(now)) {
-    for (Connection* connection : turn_) connection->held_back = true;
-  } else {
-    CheckMemory();
-    ExecuteAll(now);
-  }
+  CheckMemory();
+  ExecuteAll(now);
   turn.unlock();
   FinishTurn(now);
-}
-
-bool Worker::Paused(Now now) const {
-  const command::ServerState& state = node_.state();
-  return state.pause_until_ms.load(std::memory_order_relaxed) > now.wall_ms &&
-         !state.pause_writes_only.load(std::memory_order_relaxed);
 }
 
 void Worker::CheckMemory() {
@@ -236,6 +226,7 @@ void Worker::ExecuteAll(Now now) {
   requests_.clear();
   for (Connection* connection : turn_) {
     connection->consumed = connection->parsed = 0;
+    if (!ContinueQuery(*connection, now)) continue;
     if (connection->input().empty() || !Recognise(*connection)) continue;
     if (connection->protocol == Protocol::kResp) ParseResp(*connection);
   }
@@ -250,29 +241,18 @@ void Worker::ExecuteAll(Now now) {
     ExecuteOne(requests_[i], now);
   }
   for (Connection* connection : turn_) {
-    if (connection->dead || connection->input().empty()) continue;
+    if (connection->dead || connection->Waits() || connection->input().empty()) continue;
     if (connection->protocol == Protocol::kHttp) ServeHttp(*connection, now);
     if (connection->protocol == Protocol::kJson) ServeJson(*connection, now);
-    if (connection->protocol == Protocol::kResp && !connection->held_back &&
-        !connection->close_when_sent) {
+    if (connection->protocol == Protocol::kResp && !connection->close_when_sent) {
       connection->consumed = connection->parsed;
     }
   }
 }
 
-bool Worker::MustWait(const Request& request, Now now) const {
-  const command::ServerState& state = node_.state();
-  if (state.pause_until_ms.load(std::memory_order_relaxed) <= now.wall_ms) [[likely]] return false;
-  if (!state.pause_writes_only.load(std::memory_order_relaxed)) return true;
-  if (request.command == nullptr) return false;
-  const bool queues = request.connection->session.in_multi;
-  return ((request.command->flags & command::kWrite) != 0 && !queues) ||
-         request.command->name == "exec";
-}
-
 void Worker::ExecuteOne(const Request& request, Now now) {
   Connection& connection = *request.connection;
-  if (connection.dead || connection.close_when_sent || connection.held_back) return;
+  if (connection.dead || connection.close_when_sent || connection.Waits()) return;
   if (request.argument_count == 0) {
     connection.out.append("-ERR ").append(connection.parser.error()).append("\r\n");
     connection.close_when_sent = true;
@@ -280,11 +260,12 @@ void Worker::ExecuteOne(const Request& request, Now now) {
     ++connection.turn_replies;
     return;
   }
-  if (MustWait(request, now)) {
+  const std::span args(arguments_.data() + request.first_argument, request.argument_count);
+  if (dispatcher_.MustPause(connection.session, args, now)) [[unlikely]] {
     connection.held_back = true;
+    ++held_back_;
     return;
   }
-  const std::span args(arguments_.data() + request.first_argument, request.argument_count);
   Reply reply(connection.out,
               connection.session.resp == 3 ? ReplyFormat::kResp3 : ReplyFormat::kResp2);
   dispatcher_.Execute(connection.session, args, now, reply, request.command, request.key);
@@ -296,6 +277,14 @@ void Worker::ExecuteOne(const Request& request, Now now) {
     subscribers_.push_back(&connection);
   }
   WithinOutputLimit(connection);
+}
+
+// One slice of what the connection's last command left to do. False while it goes on.
+bool Worker::ContinueQuery(Connection& connection, Now now) {
+  if (connection.session.query == nullptr) [[likely]] return true;
+  Reply reply(connection.out,
+              connection.session.resp == 3 ? ReplyFormat::kResp3 : ReplyFormat::kResp2);
+  return dispatcher_.Continue(connection.session, now, reply) && WithinOutputLimit(connection);
 }
 
 void Worker::ServeHttp(Connection& connection, Now now) {
@@ -350,7 +339,7 @@ void Worker::FinishTurn(Now) {
     KeepRest(*connection);
     Gate(*connection);
     // A client that ends in the middle of a request gets no reply to that.
-    if (connection->input_ended && !connection->queued && !connection->held_back) {
+    if (connection->input_ended && !connection->queued && !connection->Waits()) {
       connection->close_when_sent = true;
     }
     if (connection->close_when_sent || connection->dead) MakeSendable(*connection);
@@ -373,13 +362,17 @@ void Worker::KeepRest(Connection& connection) {
   connection.fresh = {};
   connection.consumed = 0;
   connection.session.query_buffer_bytes = connection.pending.size();
-  if (connection.protocol != Protocol::kResp) return;
   connection.parser.ReleaseScratch();
-  if (!connection.held_back) return;
-  // Requests that were parsed and not run are parsed again, when the pause is over (see Tick).
+  if (!connection.Waits()) return;
+  // Requests that were parsed and not run are parsed again: after the next slice of the query, or
+  // when the pause is over (see Tick).
   connection.parser = RespParser(connection.parser.limits());
-  connection.queued = false;
-  Remove(queued_, &connection);
+  if (connection.session.query != nullptr) {
+    Queue(connection);
+  } else {
+    connection.queued = false;
+    Remove(queued_, &connection);
+  }
 }
 
 // ---- output
@@ -481,14 +474,7 @@ void Worker::Cut(Connection& connection, std::string_view why) {
 // ---- time and notes from other threads
 
 void Worker::Tick(Now now) {
-  if (!Paused(now)) {
-    for (auto& [id, connection] : connections_) {
-      if (!connection->held_back) continue;
-      if (node_.state().pause_until_ms.load() > now.wall_ms) continue;
-      connection->held_back = false;
-      Queue(*connection);
-    }
-  }
+  if (node_.state().pause_until_ms.load() <= now.wall_ms) ReleaseHeldBack();
   for (std::size_t i = 0; i < subscribers_.size();) {
     Connection& connection = *subscribers_[i];
     if (connection.session.subscriptions.empty()) {
@@ -549,10 +535,17 @@ void Worker::CheckSessions() {
       connection->dead = true;
       MakeSendable(*connection);
     }
-    if (connection->held_back && node_.state().pause_until_ms.load() == 0) {
-      connection->held_back = false;
-      Queue(*connection);
-    }
+  }
+  if (node_.state().pause_until_ms.load() == 0) ReleaseHeldBack();
+}
+
+void Worker::ReleaseHeldBack() {
+  if (held_back_ == 0) return;
+  held_back_ = 0;
+  for (auto& [id, connection] : connections_) {
+    if (!connection->held_back) continue;
+    connection->held_back = false;
+    Queue(*connection);
   }
 }
 

@@ -106,10 +106,9 @@ class Worker {
   void ExecuteAll(Now now);
   void ExecuteOne(const Request& request, Now now);
   void FinishTurn(Now now);
+  bool ContinueQuery(Connection& connection, Now now);
   void ServeHttp(Connection& connection, Now now);
   void ServeJson(Connection& connection, Now now);
-  bool Paused(Now now) const;
-  bool MustWait(const Request& request, Now now) const;
   void KeepRest(Connection& connection);
   // Whatever is in `out` now may leave once the log is safe up to where it is now.
   void Gate(Connection& connection);
@@ -118,6 +117,7 @@ class Worker {
   void Cut(Connection& connection, std::string_view why);
   void DeliverMonitorLines();
   void CheckSessions();
+  void ReleaseHeldBack();
   void PushSubscriptions(Connection& connection, Now now);
 
   Node& node_;
@@ -132,6 +132,7 @@ class Worker {
   std::vector<Connection*> subscribers_;
   std::vector<std::string_view> arguments_;  // of all requests of the turn
   std::vector<Request> requests_;
+  std::size_t held_back_ = 0;  // how often a request had to wait for the end of a CLIENT PAUSE
   std::unique_ptr<char[]> arena_;
   std::size_t arena_used_ = 0;
 
