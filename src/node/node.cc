@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <limits>
 #include <shared_mutex>
 
 #include "base/version.h"
@@ -120,6 +121,8 @@ Result<RecoveryReport> Node::Recover() {
   state_->loading.store(false, std::memory_order_release);
   for (const std::string& note : report->notes) environment_.say(LogLevel::kWarning, note);
   environment_.say(LogLevel::kNotice, recovery_line_);
+  // What was damaged is on disk until it is replaced.
+  if (environment_.settings->values().recover && !report->notes.empty()) (void)StartSnapshot();
   return report;
 }
 
@@ -145,7 +148,10 @@ void Node::Append(std::string_view unit) {
     if (Status flushed = FlushLog(sync_before_reply()); !flushed) break;
     appended = store_->log().Append(RecordType::kCommit, unit);
   }
-  if (!appended) NoteDiskFailure(appended.error());
+  if (appended) return;
+  // The change is applied and nothing will ever make it durable: from here on no reply may leave.
+  change_unlogged_.store(true);
+  NoteDiskFailure(appended.error());
 }
 
 Status Node::FlushLog(bool sync) {
@@ -169,11 +175,19 @@ void Node::NoteDiskFailure(const Error& error) {
   environment_.on_disk_failure(error);
 }
 
+void Node::NoteLogState() {
+  const LogWriter& log = store_->log();
+  if (log.state() == LogWriter::State::kFailed) NoteDiskFailure(log.error());
+}
+
 bool Node::sync_before_reply() const {
   return environment_.settings->values().fsync == command::FsyncPolicy::kAlways;
 }
 
-Lsn Node::appended_lsn() const { return ready() ? store_->log().appended_lsn() : 0; }
+Lsn Node::appended_lsn() const {
+  if (!ready()) return 0;
+  return change_unlogged_.load() ? std::numeric_limits<Lsn>::max() : store_->log().appended_lsn();
+}
 
 Lsn Node::safe_lsn() const {
   if (!ready()) return 0;
@@ -207,10 +221,7 @@ void Node::Upkeep(Now now) {
 void Node::WatchDisk() {
   std::lock_guard guard(flush_mutex_);
   LogWriter& log = store_->log();
-  if (log.state() == LogWriter::State::kFailed) {
-    state_->disk_failed.store(true);
-    return;
-  }
+  if (log.state() == LogWriter::State::kFailed) return NoteDiskFailure(log.error());
   const bool was_full = state_->disk_full.load();
   const bool full = !log.CheckSpace();
   state_->disk_full.store(full);

@@ -90,6 +90,8 @@ class Node final : public command::Host, public command::LogSink {
   Store& store() { return *store_; }
   const Environment& environment() const { return environment_; }
   std::mutex& flush_mutex() { return flush_mutex_; }
+  // Somebody else than FlushLog has used the log: if it has failed, the node must know.
+  void NoteLogState();
   Now now() const { return {environment_.wall_now(), environment_.mono_now()}; }
 
   // command::LogSink
@@ -128,6 +130,7 @@ class Node final : public command::Host, public command::LogSink {
   std::mutex flush_mutex_;  // one flusher at a time
   std::atomic<bool> ready_{false};
   std::atomic<bool> disk_failure_told_{false};
+  std::atomic<bool> change_unlogged_{false};  // memory holds a change that the log refused
   MonoNs last_sync_ns_ = 0;
   std::atomic<std::uint64_t> loading_done_{0}, loading_total_{0};
   WallMs loading_start_ms_ = 0;

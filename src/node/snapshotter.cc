@@ -104,6 +104,7 @@ void Snapshotter::End(const Status& result) {
     node_.environment().say(LogLevel::kNotice, "Snapshot complete");
   } else {
     node_.environment().say(LogLevel::kWarning, "Snapshot failed: " + result.error().text);
+    node_.NoteLogState();  // rotating it may be what failed
   }
   requested_.store(false, std::memory_order_release);
 }
