@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "engine/keyspace.h"
 #include "engine/mutation.h"
+#include "engine/tree_mutation.h"
 
 namespace {
 
@@ -30,9 +31,22 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   ByteReader in(bytes);
   std::string again;
+  TreeMutation of_tree;
+  std::string_view last_tree;
+  bool has_last = false;
   while (in.ok() && !in.AtEnd()) {
-    const Mutation mutation = DecodeMutation(in);
-    if (in.ok()) EncodeMutation(mutation, again);
+    if (!IsTreeMutation(in)) {
+      const Mutation mutation = DecodeMutation(in);
+      if (in.ok()) EncodeMutation(mutation, again);
+      continue;
+    }
+    DecodeTreeMutation(in, has_last, of_tree);
+    if (!in.ok()) break;
+    // Names are views: the same bytes if the name was left out.
+    const bool same = has_last && of_tree.tree.data() == last_tree.data();
+    EncodeTreeMutation(of_tree, same, again);
+    last_tree = of_tree.tree;
+    has_last = true;
   }
   ASSERT(bytes.starts_with(again));
   ASSERT(!in.ok() || again.size() == size);

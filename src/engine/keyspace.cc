@@ -6,6 +6,8 @@
 #include "base/assert.h"
 #include "engine/blocks.h"
 #include "engine/partition.h"
+#include "engine/tree.h"
+#include "engine/tree_mutation.h"
 
 namespace jeton::engine {
 
@@ -20,25 +22,81 @@ constexpr std::size_t kApplyBatch = 16;       // mutations that are prefetched t
 
 Entry EntryOf(const Record& record) {
   Entry entry;
-  entry.value = record.value();
+  entry.kind = record.form() == Record::kTree ? Kind::kTree : Kind::kCounter;
+  if (entry.kind == Kind::kCounter) entry.value = record.value();
   entry.expires_at = record.expires_at();
   if (record.has_precision()) entry.precision = record.precision();
   return entry;
 }
 
-void EncodeRecord(const Record& record, std::string& out) {
-  out.clear();
+void EncodeCounter(const Record& record, std::string& out) {
   EncodeMutation({.type = MutationType::kCounter, .name = record.name(), .value = record.value()},
                  out);
-  if (record.has_expiry()) {
-    EncodeMutation(
-        {.type = MutationType::kExpire, .name = record.name(), .expires_at = record.expires_at()},
-        out);
-  }
   if (record.has_precision()) {
     EncodeMutation(
         {.type = MutationType::kPrecision, .name = record.name(), .value = record.precision()},
         out);
+  }
+}
+
+void EncodeTreeHead(const Tree& tree, std::string& out) {
+  EncodeTreeMutation(
+      {.type = TreeMutationType::kCreate, .tree = tree.name(), .settings = tree.settings()}, false,
+      out);
+  if (tree.watermark() == Tree::kNoWatermark) return;
+  EncodeTreeMutation({.type = TreeMutationType::kTrim,
+                      .tree = tree.name(),
+                      .range = {tree.watermark(), tree.watermark()}},
+                     true, out);
+}
+
+void EncodeExpiry(const Record& record, std::string& out) {
+  if (!record.has_expiry()) return;
+  EncodeMutation(
+      {.type = MutationType::kExpire, .name = record.name(), .expires_at = record.expires_at()},
+      out);
+}
+
+// All of one key, in as many mutations as it takes.
+void EncodeKey(const Tree& tree, const KeyView& key, std::string& out) {
+  TreeMutation mutation{.type = TreeMutationType::kCells, .tree = tree.name()};
+  mutation.key.is_number = key.is_number();
+  if (key.is_number()) {
+    mutation.key.number = key.number();
+  } else {
+    mutation.key.text = key.text();
+  }
+  key.ForEach([&](Bucket bucket, const Decimal& value) {
+    mutation.cells.push_back({bucket, value});
+    if (mutation.cells.size() < kMaxCellsPerMutation) return;
+    EncodeTreeMutation(mutation, !out.empty(), out);
+    mutation.cells.clear();
+  });
+  if (!mutation.cells.empty()) EncodeTreeMutation(mutation, !out.empty(), out);
+}
+
+void ApplyToTree(const TreeMutation& mutation, Tree& tree) {
+  TreeKey key = mutation.key;
+  key.hash = tree.HashOf(key);
+  switch (mutation.type) {
+    case TreeMutationType::kBucket:
+      return tree.Set(key, mutation.range.first, mutation.value);
+    case TreeMutationType::kCells:
+      return tree.SetCells(key, mutation.cells);
+    case TreeMutationType::kClear:
+      tree.Clear(key, mutation.range);
+      return;
+    case TreeMutationType::kResetKey:
+      tree.Clear(key, Tree::kAll);
+      return;
+    case TreeMutationType::kTrim:
+      tree.Trim(mutation.range.first);
+      return;
+    case TreeMutationType::kReset:
+      tree.Reset();
+      return;
+    case TreeMutationType::kCreate:
+      return tree.set_settings(mutation.settings);
   }
 }
 
@@ -82,6 +140,11 @@ CounterPlace Keyspace::FindInteger(const Key& key, WallMs now) {
   return CounterPlace(record->bytes());
 }
 
+Tree* Keyspace::FindTree(const Key& key, WallMs now) const {
+  const Record* record = At(key).FindLive(key, now);
+  return record != nullptr && record->form() == Record::kTree ? record->tree() : nullptr;
+}
+
 bool Keyspace::IsExpired(const Key& key, WallMs now) const {
   const Record* record = At(key).Find(key);
   return record != nullptr && record->ExpiredAt(now);
@@ -103,6 +166,19 @@ void Keyspace::Apply(const Mutation& mutation, const Key& key, WallMs now) {
   }
 }
 
+void Keyspace::Apply(const TreeMutation& mutation, const Key& key) {
+  Partition& partition = At(key);
+  if (mutation.type == TreeMutationType::kCreate)
+    return partition.CreateTree(key, mutation.settings);
+  Tree* tree = partition.FindTree(key);
+  if (tree != nullptr) ApplyToTree(mutation, *tree);
+  if (tree != nullptr) partition.TreeChanged(*tree);
+}
+
+void Keyspace::TreeChanged(const Key& key, Tree& tree) {
+  At(key).TreeChanged(tree);
+}
+
 void Keyspace::ApplyInteger(const Key& key, CounterPlace place, std::int64_t value, WallMs now) {
   if (!place.StoreIfFits(value)) return At(key).Put(key, value, now);
   if (value == 0) At(key).Written(key, *place.record(), now);
@@ -115,7 +191,13 @@ std::uint64_t Keyspace::size(WallMs) const {
 }
 
 std::uint64_t Keyspace::counters() const {
-  return size(0);
+  return size(0) - trees();
+}
+
+std::uint64_t Keyspace::trees() const {
+  std::uint64_t sum = 0;
+  for (const auto& partition : partitions_) sum += partition->tree_count();
+  return sum;
 }
 
 std::uint64_t Keyspace::with_expiry() const {
@@ -134,13 +216,13 @@ ScanStep Keyspace::Scan(std::uint64_t cursor, std::size_t count, WallMs now,
                         const std::function<void(std::string_view name, const Entry&)>& visit) {
   std::size_t left = std::max<std::size_t>(count, 1);
   std::size_t patience = kScanPatience;
-  std::vector<Walked> records;
+  std::vector<Table::Walked> records;
   do {
     Partition& partition = *partitions_[cursor >> kPartitionShift];
     const std::lock_guard guard(partition.lock);
     records.clear();
     cursor = partition.table().Walk(cursor, std::min(left, kScanPatience), records);
-    for (const Walked& walked : records) {
+    for (const Table::Walked& walked : records) {
       if (walked.record->ExpiredAt(now)) {
         patience -= std::min<std::size_t>(patience, 1);
         continue;
@@ -169,6 +251,22 @@ std::optional<std::string> Keyspace::RandomName(Prng& prng, WallMs now) {
   return found;
 }
 
+std::vector<std::string> Keyspace::TreeNames(WallMs now) const {
+  std::vector<std::string> names;
+  for (const auto& partition : partitions_) {
+    const std::lock_guard guard(partition->lock);
+    for (const auto& tree : partition->trees()) {
+      if (FindTree(MakeKey(tree->name()), now) != nullptr) names.push_back(tree->name());
+    }
+  }
+  return names;
+}
+
+bool Keyspace::ReleaseTreeMemory(PartitionId id, std::size_t max_keys) {
+  const std::lock_guard guard(partitions_[id]->lock);
+  return partitions_[id]->ReleaseTreeMemory(max_keys);
+}
+
 std::vector<std::string> Keyspace::CollectExpired(PartitionId id, WallMs now, std::size_t max) {
   std::vector<std::string> names;
   Partition& partition = *partitions_[id];
@@ -189,10 +287,11 @@ std::vector<std::string> Keyspace::CollectZeros(PartitionId id, WallMs now, std:
 
 void Keyspace::QueueFoundZeros(Partition& partition, WallMs now) {
   if (!partition.zero_search) return;
-  std::vector<Walked> records;
+  std::vector<Table::Walked> records;
   const std::uint64_t from = *partition.zero_search;
   const std::uint64_t next = partition.table().Walk(from, kZeroSearchStep, records);
-  for (const Walked& walked : records) partition.zeros().Found(walked.hash, *walked.record, now);
+  for (const Table::Walked& walked : records)
+    partition.zeros().Found(walked.hash, *walked.record, now);
   partition.zero_search = next;
   if (next >> kPartitionShift != from >> kPartitionShift) partition.zero_search.reset();
 }
@@ -211,24 +310,74 @@ void Keyspace::set_drop_zero_counters(bool drop) {
   }
 }
 
+// One slice of one partition: what EncodeSlice keeps while it runs.
+class Keyspace::Slice {
+ public:
+  Slice(SliceCursor& cursor, std::size_t max_bytes,
+        const std::function<void(std::string_view)>& emit)
+      : cursor_(cursor), left_(static_cast<std::int64_t>(max_bytes)), emit_(emit) {}
+
+  bool full() const { return left_ <= 0; }
+
+  void AddCounter(const Record& record) {
+    encoded_.clear();
+    EncodeCounter(record, encoded_);
+    EncodeExpiry(record, encoded_);
+    Emit();
+  }
+
+  // True if the tree is done; if not, the cursor's inner position says where to go on.
+  bool AddTree(const Record& record) {
+    const Tree& tree = *record.tree();
+    if (cursor_.inner == 0) {
+      encoded_.clear();
+      EncodeTreeHead(tree, encoded_);
+      EncodeExpiry(record, encoded_);
+      Emit();
+    }
+    do {
+      cursor_.inner = tree.Scan(cursor_.inner, kSliceWalk, [&](const KeyView& key) {
+        encoded_.clear();
+        EncodeKey(tree, key, encoded_);
+        Emit();
+      });
+    } while (cursor_.inner != 0 && !full());
+    return cursor_.inner == 0;
+  }
+
+ private:
+  void Emit() {
+    left_ -= static_cast<std::int64_t>(encoded_.size());
+    emit_(encoded_);
+  }
+
+  SliceCursor& cursor_;
+  std::int64_t left_;  // bytes
+  const std::function<void(std::string_view)>& emit_;
+  std::string encoded_;
+};
+
 void Keyspace::EncodeSlice(PartitionId id, SliceCursor& cursor, std::size_t max_bytes,
                            const std::function<void(std::string_view)>& emit) {
-  if (cursor.done) return;
-  Partition& partition = *partitions_[id];
   const std::uint64_t first = std::uint64_t{id} << kPartitionShift;
   if (cursor.hash < first) cursor.hash = first;
-  std::vector<Walked> records;
-  std::string encoded;
+  Slice slice(cursor, max_bytes, emit);
+  std::vector<Table::Walked> records;
+  Partition& partition = *partitions_[id];
   const std::lock_guard guard(partition.lock);
-  for (std::size_t bytes = 0; bytes < max_bytes && !cursor.done;) {
+  while (!cursor.done && !slice.full()) {
     records.clear();
-    cursor.hash = partition.table().Walk(cursor.hash, kSliceWalk, records);
-    cursor.done = cursor.hash >> kPartitionShift != id;
-    for (const Walked& walked : records) {
-      EncodeRecord(*walked.record, encoded);
-      bytes += encoded.size();
-      emit(encoded);
+    const std::uint64_t next = partition.table().Walk(cursor.hash, kSliceWalk, records);
+    for (const Table::Walked& walked : records) {
+      // What comes before is in the snapshot; only a tree that was begun goes on where it was.
+      if (walked.hash != cursor.hash) cursor = {.hash = walked.hash};
+      if (walked.record->form() != Record::kTree) {
+        slice.AddCounter(*walked.record);
+      } else if (!slice.AddTree(*walked.record)) {
+        return;
+      }
     }
+    cursor = {.hash = next, .done = next >> kPartitionShift != id};
   }
 }
 
@@ -236,15 +385,26 @@ bool Keyspace::ApplyEncoded(std::string_view bytes, WallMs now) {
   ByteReader in(bytes);
   std::array<Mutation, kApplyBatch> batch;
   std::array<Key, kApplyBatch> keys;
+  TreeMutation of_tree;
+  Key tree_key;
+  bool has_tree = false;
   while (in.ok() && !in.AtEnd()) {
     std::size_t n = 0;
-    for (; n < kApplyBatch && !in.AtEnd(); ++n) {
+    for (; n < kApplyBatch && !in.AtEnd() && !IsTreeMutation(in); ++n) {
       batch[n] = DecodeMutation(in);
       if (!in.ok()) break;
       keys[n] = MakeKey(batch[n].name);
       Prefetch(keys[n]);
     }
     for (std::size_t i = 0; i < n; ++i) Apply(batch[i], keys[i], now);
+    while (IsTreeMutation(in)) {
+      DecodeTreeMutation(in, has_tree, of_tree);
+      if (!in.ok()) break;
+      if (!has_tree || of_tree.tree.data() != tree_key.name.data())
+        tree_key = MakeKey(of_tree.tree);
+      has_tree = true;
+      Apply(of_tree, tree_key);
+    }
   }
   return in.ok();
 }

@@ -39,7 +39,7 @@ struct Key {
 
 enum class Kind : std::uint8_t { kCounter, kTree };
 
-// What a reader sees of one name. Valid until the partition's next change or unlock.
+// What a reader sees of one name. A tree has no value of its own here; see Keyspace::FindTree.
 struct Entry {
   Kind kind = Kind::kCounter;
   Decimal value;
@@ -48,6 +48,8 @@ struct Entry {
 };
 
 class Record;
+class Tree;
+struct TreeMutation;
 
 // Where a plain integer lives, for a change in place. Integers are kept in 1, 2, 4 or 8 bytes, so
 // this is a place and not a pointer to an int64: read it with *place, change it with
@@ -134,6 +136,10 @@ class Keyspace {
   // expired, is a tree, or has a form that needs the general path (use Find then).
   CounterPlace FindInteger(const Key& key, WallMs now);
 
+  // Null if there is none, it has expired, or the name is a counter's. Valid until the tree is
+  // dropped: find it again after an unlock.
+  Tree* FindTree(const Key& key, WallMs now) const;
+
   // True if something is there that has expired at `now`: nobody sees it, but it must be dropped
   // before the name is used again, or the newcomer would inherit its expiry.
   bool IsExpired(const Key& key, WallMs now) const;
@@ -142,12 +148,16 @@ class Keyspace {
   // holds the partition (kFlush: everything exclusively). Cannot fail on a decoded mutation.
   // `now` is for bookkeeping of zero counters only.
   void Apply(const Mutation& mutation, const Key& key, WallMs now);
+  void Apply(const TreeMutation& mutation, const Key& key);
+  // Bookkeeping for Unit, which changes a tree by its methods.
+  void TreeChanged(const Key& key, Tree& tree);
   // The same as applying a kCounter mutation, for a place from FindInteger.
   void ApplyInteger(const Key& key, CounterPlace place, std::int64_t value, WallMs now);
 
   // ---- whole keyspace; self-locking
   std::uint64_t size(WallMs now) const;  // live counters and trees (expired ones count until swept)
   std::uint64_t counters() const;
+  std::uint64_t trees() const;
   std::uint64_t with_expiry() const;
   std::uint64_t used_bytes() const;  // tables, records and indexes
   // Calls `visit` for the next `count` live names (1 for 0) from `cursor` on, in hash order; 0
@@ -157,12 +167,17 @@ class Keyspace {
   ScanStep Scan(std::uint64_t cursor, std::size_t count, WallMs now,
                 const std::function<void(std::string_view name, const Entry&)>& visit);
   std::optional<std::string> RandomName(Prng& prng, WallMs now);
+  // In no order. Costs what the trees cost, not the counters.
+  std::vector<std::string> TreeNames(WallMs now) const;
 
   // ---- upkeep; self-locking. Names that have expired at `now` / zero counters past their
   // lifetime, at most `max`; the caller re-checks each under its partition's lock and drops it by a
   // mutation.
   std::vector<std::string> CollectExpired(PartitionId partition, WallMs now, std::size_t max);
   std::vector<std::string> CollectZeros(PartitionId partition, WallMs now, std::size_t max);
+  // Frees what dropped, reset and trimmed trees of the partition left, of about `max_keys` keys,
+  // which take about 100 ns each. True while there is more.
+  bool ReleaseTreeMemory(PartitionId partition, std::size_t max_keys);
   // True if `key` is still a zero counter that may go (the caller holds the partition).
   bool IsIdleZero(const Key& key, WallMs now) const;
   // Turned on, it also covers the zero counters that are there already: CollectZeros finds them bit
@@ -176,7 +191,7 @@ class Keyspace {
   // counter at once, under the lock.
   struct SliceCursor {
     std::uint64_t hash = 0;
-    std::uint64_t inner = 0;  // position inside a large tree
+    std::uint64_t inner = 0;  // where to go on in the tree at `hash`; 0 before its begin
     bool done = false;
   };
   void EncodeSlice(PartitionId partition, SliceCursor& cursor, std::size_t max_bytes,
@@ -190,6 +205,8 @@ class Keyspace {
   std::uint64_t hash_seed() const { return hash_seed_; }
 
  private:
+  class Slice;
+
   Partition& At(const Key& key) const { return *partitions_[PartitionOf(key)]; }
   void QueueFoundZeros(Partition& partition, WallMs now);
 

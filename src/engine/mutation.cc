@@ -1,56 +1,21 @@
 #include "engine/mutation.h"
 
+#include "engine/delta_form.h"
+
 namespace jeton::engine {
 
 namespace {
 
 // The first byte: type in the low 6 bits, and for kCounter how the delta is given in the high 2.
 constexpr unsigned kTypeMask = 0x3f;
-constexpr int kDeltaShift = 6;
-enum DeltaForm : unsigned { kExplicit, kZero, kPlusOne, kMinusOne };
-
-DeltaForm DeltaFormOf(const Decimal& delta) {
-  if (!delta.IsInt64()) return kExplicit;
-  switch (delta.Int64()) {
-    case 0:
-      return kZero;
-    case 1:
-      return kPlusOne;
-    case -1:
-      return kMinusOne;
-    default:
-      return kExplicit;
-  }
-}
-
-constexpr std::int64_t kImplicitDelta[] = {0, 0, 1, -1};
-
 void PutHead(MutationType type, DeltaForm form, std::string& out) {
   out.push_back(static_cast<char>(static_cast<unsigned>(type) | form << kDeltaShift));
 }
 
-// One number, one encoding: a varint that ends in a zero byte is longer than needed.
-std::uint64_t ShortestVarint(ByteReader& in) {
-  const char* begin = in.Position();
-  const std::uint64_t value = in.Varint();
-  if (in.ok() && in.Position() - begin > 1 && in.Position()[-1] == 0) in.Fail();
-  return value;
-}
-
 std::string_view DecodeName(ByteReader& in) {
-  const std::uint64_t size = ShortestVarint(in);
+  const std::uint64_t size = in.Varint();
   if (size > kMaxNameBytes) in.Fail();
   return in.Take(in.ok() ? size : 0);
-}
-
-void DecodeCounter(DeltaForm form, ByteReader& in, Mutation& mutation) {
-  mutation.value = Decimal::Decode(in);
-  if (form != kExplicit) {
-    mutation.delta = kImplicitDelta[form];
-    return;
-  }
-  mutation.delta = Decimal::Decode(in);
-  if (in.ok() && DeltaFormOf(mutation.delta) != kExplicit) in.Fail();
 }
 
 }  // namespace
@@ -86,10 +51,11 @@ Mutation DecodeMutation(ByteReader& in) {
   mutation.name = DecodeName(in);
   switch (mutation.type) {
     case MutationType::kCounter:
-      DecodeCounter(form, in, mutation);
+      mutation.value = Decimal::Decode(in);
+      mutation.delta = DecodeDelta(form, in);
       return mutation;
     case MutationType::kExpire:
-      mutation.expires_at = UnZigZag(ShortestVarint(in));
+      mutation.expires_at = in.SignedVarint();
       return mutation;
     case MutationType::kPrecision:
       mutation.value = Decimal::Decode(in);

@@ -26,7 +26,7 @@ enum class MutationType : std::uint8_t {
   kExpire = 3,     // `name` goes at `expires_at`; 0 means never
   kPrecision = 4,  // the precision of counter `name` is `value`; a negative value means "default"
   kFlush = 5,      // everything is gone
-  // 16 and up: trees (engine/tree_mutation.h).
+  // 16 to 31: trees, see engine/tree_mutation.h.
 };
 
 struct Mutation {

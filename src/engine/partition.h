@@ -1,12 +1,14 @@
 // Partition: one part of the keyspace with its own lock: a table, its records, and the indexes of
 // what will go by itself. Keyspace hands it the names whose hashes begin with its number.
 //
-// Threads: `lock` guards everything but the three figures, which anybody may read, and Prefetch.
+// Threads: `lock` guards everything but the figures, which anybody may read, and Prefetch.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <vector>
 
 #include "base/decimal.h"
 #include "base/lock.h"
@@ -15,6 +17,7 @@
 #include "engine/record.h"
 #include "engine/slab.h"
 #include "engine/table.h"
+#include "engine/tree.h"
 #include "engine/zeros.h"
 
 namespace jeton::engine {
@@ -22,7 +25,11 @@ namespace jeton::engine {
 class Partition {
  public:
   Partition(BlockPool& pool, std::uint64_t hash_seed)
-      : slab_(pool), table_(pool, hash_seed), expiry_(table_), zeros_(table_) {}
+      : slab_(pool),
+        table_(pool, hash_seed),
+        expiry_(table_),
+        zeros_(table_),
+        home_{.pool = pool, .slab = slab_, .hash_seed = hash_seed} {}
   ~Partition() { Clear(); }
   Partition(const Partition&) = delete;
   Partition& operator=(const Partition&) = delete;
@@ -45,6 +52,22 @@ class Partition {
   void Drop(const Key& key);
   void Clear();
 
+  // Null if there is no such tree; it may have expired.
+  Tree* FindTree(const Key& key) const {
+    const Record* record = Find(key);
+    return record != nullptr && record->form() == Record::kTree ? record->tree() : nullptr;
+  }
+  // The tree is there with these settings, whatever was there before.
+  void CreateTree(const Key& key, const TreeSettings& settings);
+  // The caller has changed the contents of `tree`.
+  void TreeChanged(Tree& tree) {
+    tree.Account();
+    Publish();
+  }
+  const std::vector<std::unique_ptr<Tree>>& trees() const { return trees_; }
+  // Gives back memory of trees: of about `max_keys` keys. True while there is more.
+  bool ReleaseTreeMemory(std::size_t max_keys);
+
   // The caller has changed the value of `record` in its place.
   void Written(const Key& key, Record& record, WallMs now) {
     zeros_.Written(key.hash, record, now);
@@ -55,6 +78,7 @@ class Partition {
   ZeroQueue& zeros() { return zeros_; }
 
   std::uint64_t names() const { return names_.load(std::memory_order_relaxed); }
+  std::uint64_t tree_count() const { return tree_count_.load(std::memory_order_relaxed); }
   std::uint64_t with_expiry() const { return with_expiry_.load(std::memory_order_relaxed); }
   // Beyond the pool's blocks.
   std::uint64_t other_bytes() const { return other_bytes_.load(std::memory_order_relaxed); }
@@ -67,13 +91,18 @@ class Partition {
  private:
   Record* Reshape(Table::Slot* slot, Record::Shape shape);
   void Forget(const Key& key, Table::Slot* slot);
+  Tree* AddTree(std::string_view name, const TreeSettings& settings);
+  void RemoveTree(Tree* tree);
   void Publish();
 
   alignas(64) Slab slab_;
   Table table_;
   ExpiryIndex expiry_;
   ZeroQueue zeros_;
+  TreeHome home_;
+  std::vector<std::unique_ptr<Tree>> trees_;
   std::atomic<std::uint64_t> names_{0};
+  std::atomic<std::uint64_t> tree_count_{0};
   std::atomic<std::uint64_t> with_expiry_{0};
   std::atomic<std::uint64_t> other_bytes_{0};
 };

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "base/decimal.h"
+#include "base/hash.h"
 #include "base/time.h"
 #include "engine/slab.h"
 
@@ -21,6 +22,8 @@ namespace jeton::engine {
 
 // How far a zero counter is on its way out; see ZeroQueue.
 enum class ZeroState : std::uint8_t { kNone, kQueued, kTouched, kIdle };
+
+class Tree;
 
 class Record {
  public:
@@ -31,6 +34,8 @@ class Record {
     bool has_expiry = false;
     bool has_precision = false;
   };
+
+  using Name = std::string_view;
 
   Record() = delete;
 
@@ -71,6 +76,7 @@ class Record {
     return NameLength() == name_sought.size() &&
            std::memcmp(bytes() + NameOffset(), name_sought.data(), name_sought.size()) == 0;
   }
+  std::uint64_t HashWith(std::uint64_t seed) const { return HashBytes(name(), seed); }
   std::size_t Size() const { return SizeOf(shape(), NameLength()); }
 
   WallMs expires_at() const {
@@ -81,6 +87,10 @@ class Record {
 
   Decimal precision() const { return Decimal::FromUnits(Load<Decimal::Int128>(PrecisionOffset())); }
   void set_precision(const Decimal& value) { Store(PrecisionOffset(), value.Units()); }
+
+  // Trees only.
+  Tree* tree() const { return Load<Tree*>(kHeader); }
+  void set_tree(Tree* tree) { Store(kHeader, tree); }
 
   // Counters only.
   Decimal value() const {

@@ -29,6 +29,7 @@ struct Slab::Block {
 
 void Slab::Clear() {
   ASSERT(large_bytes_ == 0);
+  used_bytes_ = 0;
   for (Class& size_class : classes_) {
     for (Block** list : {&size_class.open, &size_class.full}) {
       while (*list != nullptr) {
@@ -42,6 +43,7 @@ void Slab::Clear() {
 
 void* Slab::Allocate(std::size_t size) {
   const std::size_t bytes = PieceBytes(size);
+  used_bytes_ += bytes;
   if (bytes > kMaxPiece) return AllocateLarge(bytes);
   Class& size_class = classes_[bytes / 4];
   Block* block = size_class.open != nullptr ? size_class.open : AddBlock(bytes / 4);
@@ -62,6 +64,7 @@ void* Slab::Allocate(std::size_t size) {
 
 void Slab::Free(void* piece, std::size_t size) {
   const std::size_t bytes = PieceBytes(size);
+  used_bytes_ -= bytes;
   if (bytes > kMaxPiece) {
     large_bytes_ -= bytes;
     std::free(piece);

@@ -35,6 +35,7 @@ class Slab {
     return size <= kMinPiece ? kMinPiece : (size + 3) & ~std::size_t{3};
   }
   std::uint64_t large_bytes() const { return large_bytes_; }
+  std::uint64_t used_bytes() const { return used_bytes_; }  // of all pieces
 
  private:
   struct Block;
@@ -51,6 +52,7 @@ class Slab {
 
   BlockPool& pool_;  // outlives the slab
   std::uint64_t large_bytes_ = 0;
+  std::uint64_t used_bytes_ = 0;
   std::array<Class, kMaxPiece / 4 + 1> classes_;
 };
 

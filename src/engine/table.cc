@@ -5,41 +5,49 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "engine/key_record.h"
 
 namespace jeton::engine {
 
-Table::Table(BlockPool& pool, std::uint64_t hash_seed, int max_depth)
+template <typename RecordT, int kPrefixBits>
+BasicTable<RecordT, kPrefixBits>::BasicTable(BlockPool& pool, std::uint64_t hash_seed,
+                                             int max_depth)
     : pool_(pool), hash_seed_(hash_seed), max_depth_(max_depth) {
   Clear();
 }
 
-Table::~Table() {
+template <typename RecordT, int kPrefixBits>
+BasicTable<RecordT, kPrefixBits>::~BasicTable() {
   Clear();
 }
 
-void Table::Clear() {
+template <typename RecordT, int kPrefixBits>
+void BasicTable<RecordT, kPrefixBits>::Clear() {
   if (!directories_.empty()) {
     const Directory& directory = *directories_.back();
     for (std::size_t i = 0; i < directory.Size();) {
       const Reference reference = directory.references[i].load(std::memory_order_relaxed);
       if (reference != 0) FreeSegment(SegmentOf(reference));
-      i += std::size_t{1} << (directory.depth - DepthOf(reference));
+      i += AliasesOf(directory, reference);
     }
   }
   directories_.clear();
   directories_.push_back(std::make_unique<Directory>(0));
   directory_.store(directories_.back().get(), std::memory_order_release);
   size_ = 0;
+  drained_ = 0;
   overhead_bytes_ = sizeof(Directory) + sizeof(Reference);
 }
 
-Table::Slot* Table::Find(std::uint64_t hash, std::string_view name) const {
+template <typename RecordT, int kPrefixBits>
+typename BasicTable<RecordT, kPrefixBits>::Slot* BasicTable<RecordT, kPrefixBits>::Find(
+    std::uint64_t hash, const Name& name) const {
   const Reference reference = ReferenceOf(hash);
   if (reference == 0) return nullptr;
   Segment* segment = SegmentOf(reference);
   const std::uint64_t tag = TagOf(hash, DepthOf(reference));
-  Slot* slot = segment->slots + HomeOf(tag);
-  Slot* const usual_end = segment->slots + kSlots - 1;
+  Slot* slot = segment->slots + HomeOf(tag, IsSmall(reference));
+  Slot* const usual_end = IsSmall(reference) ? segment->end() : segment->slots + kSlots - 1;
   for (;; ++slot) {
     // Only beyond a block's last slot is the header asked: it is on another cache line.
     if (slot >= usual_end && slot >= segment->end()) return nullptr;
@@ -48,24 +56,27 @@ Table::Slot* Table::Find(std::uint64_t hash, std::string_view name) const {
   }
 }
 
-void Table::FindAll(std::uint64_t hash, std::vector<Record*>& out) const {
+template <typename RecordT, int kPrefixBits>
+void BasicTable<RecordT, kPrefixBits>::FindAll(std::uint64_t hash,
+                                               std::vector<RecordT*>& out) const {
   const Reference reference = ReferenceOf(hash);
   if (reference == 0) return;
   Segment* segment = SegmentOf(reference);
   const std::uint64_t tag = TagOf(hash, DepthOf(reference));
-  for (Slot* slot = segment->slots + HomeOf(tag); slot < segment->end(); ++slot) {
+  for (Slot* slot = segment->slots + HomeOf(tag, segment->small()); slot < segment->end(); ++slot) {
     if (*slot == 0 || TagIn(*slot) > tag) return;
     if (TagIn(*slot) == tag && HashOf(RecordAt(*slot)) == hash) out.push_back(RecordAt(*slot));
   }
 }
 
-void Table::PrefetchRecord(std::uint64_t hash) const {
+template <typename RecordT, int kPrefixBits>
+void BasicTable<RecordT, kPrefixBits>::PrefetchRecord(std::uint64_t hash) const {
   const Reference reference = ReferenceOf(hash);
   if (reference == 0) return;
   Segment* segment = SegmentOf(reference);
   const std::uint64_t tag = TagOf(hash, DepthOf(reference));
-  const Slot* slot = segment->slots + HomeOf(tag);
-  const Slot* const end = segment->slots + kSlots - 1;
+  const Slot* slot = segment->slots + HomeOf(tag, IsSmall(reference));
+  const Slot* const end = IsSmall(reference) ? segment->end() : segment->slots + kSlots - 1;
   while (slot < end && *slot != 0 && TagIn(*slot) < tag) ++slot;
   if (slot == end || TagIn(*slot) != tag) return;
   const std::uint8_t* record = RecordAt(*slot)->bytes();
@@ -73,8 +84,9 @@ void Table::PrefetchRecord(std::uint64_t hash) const {
   __builtin_prefetch(record + 63, 1);
 }
 
-void Table::Insert(std::uint64_t hash, Record* record) {
-  if (ReferenceOf(hash) == 0) Refer(hash, 0, NewSegment(kSlots));
+template <typename RecordT, int kPrefixBits>
+void BasicTable<RecordT, kPrefixBits>::Insert(std::uint64_t hash, RecordT* record) {
+  if (ReferenceOf(hash) == 0) Refer(hash, 0, NewSegment(kStartsSmall ? kSmallestSlots : kSlots));
   for (;;) {
     const Reference reference = ReferenceOf(hash);
     Segment* segment = SegmentOf(reference);
@@ -82,14 +94,20 @@ void Table::Insert(std::uint64_t hash, Record* record) {
     const bool may_split = depth < max_depth_;
     const bool crowded = segment->header.count >= kSplitAbove && may_split;
     if (!crowded && InsertSlot(segment, TagOf(hash, depth), record)) break;
+    if (segment->small()) {
+      Refer(hash, depth, Enlarged(segment));
+      continue;
+    }
     may_split ? Split(hash) : Refer(hash, depth, Extended(segment));
   }
   ++size_;
 }
 
 // False if the last slots, which are nobody's home, are all taken.
-bool Table::InsertSlot(Segment* segment, std::uint64_t tag, Record* record) {
-  Slot* place = segment->slots + HomeOf(tag);
+template <typename RecordT, int kPrefixBits>
+bool BasicTable<RecordT, kPrefixBits>::InsertSlot(Segment* segment, std::uint64_t tag,
+                                                  RecordT* record) {
+  Slot* place = segment->slots + HomeOf(tag, segment->small());
   Slot* const end = segment->end();
   while (place < end && *place != 0 && TagIn(*place) <= tag) ++place;
   Slot* gap = place;
@@ -101,11 +119,13 @@ bool Table::InsertSlot(Segment* segment, std::uint64_t tag, Record* record) {
   return true;
 }
 
-void Table::Erase(std::uint64_t hash, Slot* slot) {
+template <typename RecordT, int kPrefixBits>
+void BasicTable<RecordT, kPrefixBits>::Erase(std::uint64_t hash, Slot* slot) {
   Segment* segment = SegmentOf(ReferenceOf(hash));
   Slot* const end = segment->end();
   Slot* next = slot + 1;
-  while (next < end && *next != 0 && segment->slots + HomeOf(TagIn(*next)) < next) ++next;
+  const bool small = segment->small();
+  while (next < end && *next != 0 && segment->slots + HomeOf(TagIn(*next), small) < next) ++next;
   std::memmove(slot, slot + 1, static_cast<std::size_t>(next - 1 - slot) * sizeof(Slot));
   next[-1] = 0;
   --segment->header.count;
@@ -118,7 +138,8 @@ void Table::Erase(std::uint64_t hash, Slot* slot) {
 }
 
 // Every directory entry whose first `depth` bits are those of `hash` now leads to `segment`.
-void Table::Refer(std::uint64_t hash, int depth, Segment* segment) {
+template <typename RecordT, int kPrefixBits>
+void BasicTable<RecordT, kPrefixBits>::Refer(std::uint64_t hash, int depth, Segment* segment) {
   const Directory& directory = *directories_.back();
   const std::size_t aliases = std::size_t{1} << (directory.depth - depth);
   const std::size_t first = directory.IndexOf(hash) & ~(aliases - 1);
@@ -128,12 +149,13 @@ void Table::Refer(std::uint64_t hash, int depth, Segment* segment) {
   }
 }
 
-void Table::Split(std::uint64_t hash) {
+template <typename RecordT, int kPrefixBits>
+void BasicTable<RecordT, kPrefixBits>::Split(std::uint64_t hash) {
   const Reference reference = ReferenceOf(hash);
   Segment* old = SegmentOf(reference);
   const int depth = DepthOf(reference) + 1;
   if (depth > directories_.back()->depth) DoubleDirectory();
-  const std::uint64_t bit = std::uint64_t{1} << (64 - kPartitionBits - depth);
+  const std::uint64_t bit = SpanOf(depth);
   Segment* halves[2] = {NewSegment(kSlots), NewSegment(kSlots)};
 
   constexpr std::ptrdiff_t kAhead = 12;
@@ -150,12 +172,29 @@ void Table::Split(std::uint64_t hash) {
 }
 
 // Hashes that hardly differ may crowd the end of a half, though the whole had room for them.
-void Table::InsertIntoHalf(Segment*& half, std::uint64_t tag, Record* record) {
+template <typename RecordT, int kPrefixBits>
+void BasicTable<RecordT, kPrefixBits>::InsertIntoHalf(Segment*& half, std::uint64_t tag,
+                                                      RecordT* record) {
   while (!InsertSlot(half, tag, record)) half = Extended(half);
 }
 
+// A small segment of twice the size, or a full one. Frees the old one.
+template <typename RecordT, int kPrefixBits>
+typename BasicTable<RecordT, kPrefixBits>::Segment* BasicTable<RecordT, kPrefixBits>::Enlarged(
+    Segment* old) {
+  const std::uint32_t slots = old->header.slots;
+  Segment* grown = NewSegment(slots < kLargestSmallSlots ? slots * 2 : kSlots);
+  for (Slot* slot = old->slots; slot < old->end(); ++slot) {
+    if (*slot != 0) ASSERT(InsertSlot(grown, TagIn(*slot), RecordAt(*slot)));
+  }
+  FreeSegment(old);
+  return grown;
+}
+
 // The same segment with more slots that are nobody's home. Frees the old one.
-Table::Segment* Table::Extended(Segment* old) {
+template <typename RecordT, int kPrefixBits>
+typename BasicTable<RecordT, kPrefixBits>::Segment* BasicTable<RecordT, kPrefixBits>::Extended(
+    Segment* old) {
   Segment* grown = NewSegment(old->header.slots * 2);
   std::memcpy(grown->slots, old->slots, (old->header.slots - 1) * sizeof(Slot));
   grown->header.count = old->header.count;
@@ -165,7 +204,8 @@ Table::Segment* Table::Extended(Segment* old) {
 
 // Merges the segment of `hash` with its neighbour of the same depth if both are nearly empty, or
 // frees it if it was the last one. True if a further merge may be possible.
-bool Table::MergeAt(std::uint64_t hash) {
+template <typename RecordT, int kPrefixBits>
+bool BasicTable<RecordT, kPrefixBits>::MergeAt(std::uint64_t hash) {
   const Reference reference = ReferenceOf(hash);
   Segment* segment = SegmentOf(reference);
   const int depth = DepthOf(reference);
@@ -175,7 +215,7 @@ bool Table::MergeAt(std::uint64_t hash) {
     FreeSegment(segment);
     return false;
   }
-  const std::uint64_t bit = std::uint64_t{1} << (64 - kPartitionBits - depth);
+  const std::uint64_t bit = SpanOf(depth);
   const Reference other = ReferenceOf(hash ^ bit);
   const std::uint32_t together = segment->header.count + SegmentOf(other)->header.count;
   if (DepthOf(other) != depth || together > kMergeUpTo) return false;
@@ -199,7 +239,8 @@ bool Table::MergeAt(std::uint64_t hash) {
   return true;
 }
 
-void Table::DoubleDirectory() {
+template <typename RecordT, int kPrefixBits>
+void BasicTable<RecordT, kPrefixBits>::DoubleDirectory() {
   const Directory& old = *directories_.back();
   auto doubled = std::make_unique<Directory>(old.depth + 1);
   for (std::size_t i = 0; i < doubled->Size(); ++i) {
@@ -211,40 +252,51 @@ void Table::DoubleDirectory() {
   directories_.push_back(std::move(doubled));
 }
 
-Table::Segment* Table::NewSegment(std::uint32_t slots) {
+template <typename RecordT, int kPrefixBits>
+typename BasicTable<RecordT, kPrefixBits>::Segment* BasicTable<RecordT, kPrefixBits>::NewSegment(
+    std::uint32_t slots) {
   const std::size_t bytes = slots * sizeof(Slot);
-  void* memory = slots == kSlots ? pool_.Allocate() : std::aligned_alloc(kBlockBytes, bytes);
+  void* memory = slots == kSlots ? pool_.Allocate() : std::malloc(bytes);
   ASSERT(memory != nullptr);
   if (slots != kSlots) overhead_bytes_ += bytes;
+  if (slots == kSlots) ++segments_;
   std::memset(memory, 0, bytes);
   auto* segment = static_cast<Segment*>(memory);
   segment->header.slots = slots;
   return segment;
 }
 
-void Table::FreeSegment(Segment* segment) {
-  if (segment->header.slots == kSlots) return pool_.Free(segment);
+template <typename RecordT, int kPrefixBits>
+void BasicTable<RecordT, kPrefixBits>::FreeSegment(Segment* segment) {
+  if (segment->header.slots == kSlots) {
+    --segments_;
+    return pool_.Free(segment);
+  }
   overhead_bytes_ -= segment->header.slots * sizeof(Slot);
   std::free(segment);
 }
 
-std::uint64_t Table::Walk(std::uint64_t from, std::size_t count, std::vector<Walked>& out) const {
-  const std::uint64_t partition = from >> (64 - kPartitionBits);
-  const std::uint64_t end = (partition + 1) << (64 - kPartitionBits);
+template <typename RecordT, int kPrefixBits>
+std::uint64_t BasicTable<RecordT, kPrefixBits>::Walk(std::uint64_t from, std::size_t count,
+                                                     std::vector<Walked>& out) const {
+  const std::uint64_t all = SpanOf(0);
+  const std::uint64_t end = all == 0 ? 0 : (from & ~(all - 1)) + all;
   const std::size_t first = out.size();
   while (out.size() - first < count) {
     AppendFrom(from, count - (out.size() - first), out);
     if (out.size() - first >= count) return out.back().hash + 1;
     const int depth = DepthOf(ReferenceOf(from));
-    const std::uint64_t span = std::uint64_t{1} << (64 - kPartitionBits - depth);
-    from = (from & ~(span - 1)) + span;
+    const std::uint64_t span = SpanOf(depth);
+    from = span == 0 ? 0 : (from & ~(span - 1)) + span;
     if (from == end) break;
   }
   return from;
 }
 
 // The part of Walk that is inside one segment.
-void Table::AppendFrom(std::uint64_t from, std::size_t count, std::vector<Walked>& out) const {
+template <typename RecordT, int kPrefixBits>
+void BasicTable<RecordT, kPrefixBits>::AppendFrom(std::uint64_t from, std::size_t count,
+                                                  std::vector<Walked>& out) const {
   const Reference reference = ReferenceOf(from);
   if (reference == 0) return;
   Segment* segment = SegmentOf(reference);
@@ -255,7 +307,8 @@ void Table::AppendFrom(std::uint64_t from, std::size_t count, std::vector<Walked
   // of the first tag may be below `from`.
   std::size_t of_first_tag = 0;
   std::uint64_t last_tag = 0;
-  for (const Slot* slot = segment->slots + HomeOf(tag); slot < segment->end(); ++slot) {
+  for (const Slot* slot = segment->slots + HomeOf(tag, segment->small()); slot < segment->end();
+       ++slot) {
     if (*slot == 0 || TagIn(*slot) < tag) continue;
     const std::size_t taken = out.size() - first;
     if (taken >= count + of_first_tag && TagIn(*slot) != last_tag) break;
@@ -274,5 +327,8 @@ void Table::AppendFrom(std::uint64_t from, std::size_t count, std::vector<Walked
   while (keep < out.size() && out[keep].hash == out[keep - 1].hash) ++keep;
   out.resize(keep);
 }
+
+template class BasicTable<Record, 8>;
+template class BasicTable<KeyRecord, 0>;
 
 }  // namespace jeton::engine

@@ -1,13 +1,17 @@
-// Table: the records of one partition by hash. Extendible hashing (Fagin, Nievergelt, Pippenger,
-// Strong, 1979): a directory indexed by the hash's bits below the partition's 8 leads to segments
-// of one block each. A full segment splits in two, and two nearly empty neighbours merge, so no
-// change ever waits for more than some hundred records.
+// BasicTable: records by hash: the names of one partition (Table), or the keys of one tree.
+// Extendible hashing (Fagin, Nievergelt, Pippenger, Strong, 1979): a directory indexed by the
+// hash's bits below a partition's 8 leads to segments of one block each. A full segment splits in
+// two, and two nearly empty neighbours merge, so no change ever waits for more than some hundred
+// records.
 //
 // A segment is an array of 8-byte slots, 16 bits of tag and 48 of pointer. The tag is the hash's
 // bits after those that lead to the segment. Its home slot is proportional to the tag and slots are
 // kept sorted by tag (ordered linear probing: Amble and Knuth, 1974), without wrapping round: the
 // last slots are nobody's home. So a segment is in hash order, and so is the whole table: a scan's
 // cursor is a hash, and splits and merges do not disturb it.
+//
+// The keys of a tree begin with a small segment, which is searched from its first slot on, so that
+// a tree of five keys does not cost a block.
 //
 // Threads: the partition's lock guards it. Prefetch alone may run without: directories are
 // published whole and the old ones (together no larger than the new one) are kept until Clear.
@@ -25,41 +29,43 @@
 
 namespace jeton::engine {
 
-// One record met on a walk.
-struct Walked {
-  std::uint64_t hash;
-  Record* record;
-};
-
-class Table {
+// RecordT has bytes(), HashWith(seed), HasName(name), and a type Name. kPrefixBits of the hash are
+// the same for all records of a table.
+template <typename RecordT, int kPrefixBits>
+class BasicTable {
  public:
+  // One record met on a walk.
+  struct Walked {
+    std::uint64_t hash;
+    RecordT* record;
+  };
+  using Name = typename RecordT::Name;
   // A slot; valid until the next Insert or Erase.
   using Slot = std::uint64_t;
 
   // Hashes that agree in `max_depth` bits below the partition's are kept in one segment, which then
   // grows beyond a block: honest names never get there.
-  Table(BlockPool& pool, std::uint64_t hash_seed, int max_depth = kMaxDepth);
-  ~Table();  // the records must be gone or be forgotten: the table does not own them
-  Table(const Table&) = delete;
-  Table& operator=(const Table&) = delete;
+  BasicTable(BlockPool& pool, std::uint64_t hash_seed, int max_depth = kMaxDepth);
+  ~BasicTable();  // the records must be gone or be forgotten: the table does not own them
+  BasicTable(const BasicTable&) = delete;
+  BasicTable& operator=(const BasicTable&) = delete;
 
   void Prefetch(std::uint64_t hash) const {
-    const Reference reference = ReferenceOf(hash);
-    const Reference address = reference & ~std::uint64_t{kBlockBytes - 1};  // null does no harm
-    const std::uint64_t home = HomeOf(TagOf(hash, DepthOf(reference)));
-    __builtin_prefetch(
-        reinterpret_cast<const void*>(address + sizeof(Header) + home * sizeof(Slot)));
+    const Reference reference = ReferenceOf(hash);  // null does no harm
+    const std::uint64_t home = HomeOf(TagOf(hash, DepthOf(reference)), IsSmall(reference));
+    __builtin_prefetch(reinterpret_cast<const void*>((reference & kPointerMask) + sizeof(Header) +
+                                                     home * sizeof(Slot)));
   }
   void PrefetchRecord(std::uint64_t hash) const;
 
-  Slot* Find(std::uint64_t hash, std::string_view name) const;
-  static Record* RecordAt(Slot slot) { return reinterpret_cast<Record*>(slot & kPointerMask); }
+  Slot* Find(std::uint64_t hash, const Name& name) const;
+  static RecordT* RecordAt(Slot slot) { return reinterpret_cast<RecordT*>(slot & kPointerMask); }
   // The record of this slot has moved.
-  static void Replace(Slot* slot, Record* record) {
+  static void Replace(Slot* slot, RecordT* record) {
     *slot = (*slot & ~kPointerMask) | reinterpret_cast<std::uint64_t>(record);
   }
   // `record` must not be there yet.
-  void Insert(std::uint64_t hash, Record* record);
+  void Insert(std::uint64_t hash, RecordT* record);
   void Erase(std::uint64_t hash, Slot* slot);
   // Forgets all records and gives back the memory. No Prefetch may run meanwhile.
   void Clear();
@@ -70,26 +76,31 @@ class Table {
   std::uint64_t Walk(std::uint64_t from, std::size_t count, std::vector<Walked>& out) const;
 
   // Appends every record with this hash: hardly ever more than one.
-  void FindAll(std::uint64_t hash, std::vector<Record*>& out) const;
+  void FindAll(std::uint64_t hash, std::vector<RecordT*>& out) const;
 
   // In no particular order; `visit` may destroy the record, but must then Clear the table.
   template <typename Visit>
   void ForEach(Visit visit) const;
+  // Takes some hundred records out of a table that nobody searches any more: `visit` gets each.
+  // True while there are more.
+  template <typename Visit>
+  bool Drain(Visit visit);
 
   std::uint64_t size() const { return size_; }
   std::uint64_t overhead_bytes() const { return overhead_bytes_; }  // beyond the pool's blocks
+  std::uint64_t block_bytes() const { return segments_ * kBlockBytes; }
   int depth() const { return directory_.load(std::memory_order_relaxed)->depth; }
 
  private:
-  friend class TableTest;
-
   static constexpr int kMaxDepth = 20;
-  static constexpr int kPartitionBits = 8;
+  static constexpr bool kStartsSmall = kPrefixBits == 0;
   static constexpr std::uint64_t kPointerMask = (std::uint64_t{1} << 48) - 1;
   static constexpr std::uint32_t kSlots = kBlockBytes / sizeof(Slot);
   static constexpr std::uint32_t kHomes = 480;
   static constexpr std::uint32_t kSplitAbove = 432;  // 0.9: beyond that clusters get long
   static constexpr std::uint32_t kMergeUpTo = 160;
+  static constexpr std::uint32_t kSmallestSlots = 8;
+  static constexpr std::uint32_t kLargestSmallSlots = 64;
 
   // Takes the place of the first slot.
   struct Header {
@@ -100,33 +111,47 @@ class Table {
     Header header;
     Slot slots[1];  // slots[0] is the first home; really header.slots - 1
     Slot* end() { return slots + header.slots - 1; }
+    bool small() const { return kStartsSmall && header.slots < kSlots; }
   };
-  // A segment's address and, in the low bits, its depth: how many hash bits lead to it.
+  // A segment's address, its depth (how many hash bits lead to it) and whether it is small.
   using Reference = std::uint64_t;
   struct Directory {
     explicit Directory(int bits) : depth(bits), references(new std::atomic<Reference>[Size()] {}) {}
     std::size_t Size() const { return std::size_t{1} << depth; }
     std::size_t IndexOf(std::uint64_t hash) const {
-      return hash << kPartitionBits >> 1 >> (63 - depth);
+      return hash << kPrefixBits >> 1 >> (63 - depth);
     }
     int depth;
     std::unique_ptr<std::atomic<Reference>[]> references;
   };
 
+  static constexpr int kDepthShift = 48;
+  static constexpr Reference kSmallBit = Reference{1} << 56;
+
   static Segment* SegmentOf(Reference reference) {
-    return reinterpret_cast<Segment*>(reference & ~std::uint64_t{kBlockBytes - 1});
+    return reinterpret_cast<Segment*>(reference & kPointerMask);
   }
   static int DepthOf(Reference reference) {
-    return static_cast<int>(reference & (kBlockBytes - 1));
+    return static_cast<int>(reference >> kDepthShift & 0xff);
   }
+  static bool IsSmall(Reference reference) { return kStartsSmall && (reference & kSmallBit) != 0; }
   static Reference MakeReference(Segment* segment, int depth) {
-    return reinterpret_cast<Reference>(segment) | static_cast<Reference>(depth);
+    return reinterpret_cast<Reference>(segment) | static_cast<Reference>(depth) << kDepthShift |
+           (segment->small() ? kSmallBit : 0);
   }
   static std::uint64_t TagOf(std::uint64_t hash, int depth) {
-    return hash << (kPartitionBits + depth) >> 48;
+    return hash << (kPrefixBits + depth) >> 48;
   }
-  static std::uint32_t HomeOf(std::uint64_t tag) {
-    return static_cast<std::uint32_t>(tag * kHomes >> 16);
+  static std::uint32_t HomeOf(std::uint64_t tag, bool small) {
+    return small ? 0 : static_cast<std::uint32_t>(tag * kHomes >> 16);
+  }
+  // How many entries of the directory lead to the same segment; no segment counts as one each.
+  static std::size_t AliasesOf(const Directory& directory, Reference reference) {
+    return reference == 0 ? 1 : std::size_t{1} << (directory.depth - DepthOf(reference));
+  }
+  // How many hashes lead to a segment of this depth; 0 if all do.
+  static std::uint64_t SpanOf(int depth) {
+    return kPrefixBits + depth == 0 ? 0 : std::uint64_t{1} << (64 - kPrefixBits - depth);
   }
   static std::uint64_t TagIn(Slot slot) { return slot >> 48; }
 
@@ -134,12 +159,13 @@ class Table {
     const Directory* directory = directory_.load(std::memory_order_acquire);
     return directory->references[directory->IndexOf(hash)].load(std::memory_order_relaxed);
   }
-  std::uint64_t HashOf(const Record* record) const { return HashBytes(record->name(), hash_seed_); }
+  std::uint64_t HashOf(const RecordT* record) const { return record->HashWith(hash_seed_); }
   void Refer(std::uint64_t hash, int depth, Segment* segment);
-  bool InsertSlot(Segment* segment, std::uint64_t tag, Record* record);
+  bool InsertSlot(Segment* segment, std::uint64_t tag, RecordT* record);
   void Split(std::uint64_t hash);
   Segment* Extended(Segment* segment);
-  void InsertIntoHalf(Segment*& half, std::uint64_t tag, Record* record);
+  Segment* Enlarged(Segment* segment);
+  void InsertIntoHalf(Segment*& half, std::uint64_t tag, RecordT* record);
   bool MergeAt(std::uint64_t hash);
   void DoubleDirectory();
   Segment* NewSegment(std::uint32_t slots);
@@ -150,17 +176,20 @@ class Table {
   std::uint64_t hash_seed_;
   int max_depth_;
   std::uint64_t size_ = 0;
+  std::size_t drained_ = 0;  // directory entries that Drain has emptied
   std::uint64_t overhead_bytes_ = 0;
+  std::uint64_t segments_ = 0;  // of one block each
   std::atomic<Directory*> directory_;
   std::vector<std::unique_ptr<Directory>> directories_;  // the last one is the current
 };
 
+template <typename RecordT, int kPrefixBits>
 template <typename Visit>
-void Table::ForEach(Visit visit) const {
+void BasicTable<RecordT, kPrefixBits>::ForEach(Visit visit) const {
   const Directory& directory = *directories_.back();
   for (std::size_t i = 0; i < directory.Size();) {
     const Reference reference = directory.references[i].load(std::memory_order_relaxed);
-    i += std::size_t{1} << (directory.depth - DepthOf(reference));
+    i += AliasesOf(directory, reference);
     if (reference == 0) continue;
     Segment* segment = SegmentOf(reference);
     for (const Slot* slot = segment->slots; slot < segment->end(); ++slot) {
@@ -168,5 +197,30 @@ void Table::ForEach(Visit visit) const {
     }
   }
 }
+
+template <typename RecordT, int kPrefixBits>
+template <typename Visit>
+bool BasicTable<RecordT, kPrefixBits>::Drain(Visit visit) {
+  const Directory& directory = *directories_.back();
+  while (drained_ < directory.Size()) {
+    const Reference reference = directory.references[drained_].load(std::memory_order_relaxed);
+    const std::size_t aliases = AliasesOf(directory, reference);
+    for (std::size_t i = drained_; i < drained_ + aliases; ++i) directory.references[i] = 0;
+    drained_ += aliases;
+    if (reference == 0) continue;
+    Segment* segment = SegmentOf(reference);
+    for (const Slot* slot = segment->slots; slot < segment->end(); ++slot) {
+      if (*slot != 0) visit(RecordAt(*slot));
+    }
+    size_ -= segment->header.count;
+    FreeSegment(segment);
+    if (size_ > 0) return true;
+  }
+  return false;
+}
+
+extern template class BasicTable<Record, 8>;
+
+using Table = BasicTable<Record, 8>;
 
 }  // namespace jeton::engine

@@ -30,16 +30,16 @@ class TableTest : public ::testing::Test {
   std::uint64_t Hash(const std::string& name) const { return HashBytes(name, kSeed); }
 
   void ExpectWalkInOrder() {
-    std::vector<Walked> all;
+    std::vector<Table::Walked> all;
     std::uint64_t from = 0;
     do {
-      std::vector<Walked> step;
+      std::vector<Table::Walked> step;
       from = table_.Walk(from, 13, step);
       all.insert(all.end(), step.begin(), step.end());
     } while (from >> 56 == 0);
     auto expected = model_.begin();
     ASSERT_EQ(all.size(), model_.size());
-    for (const Walked& walked : all) EXPECT_EQ(walked.hash, (expected++)->first);
+    for (const Table::Walked& walked : all) EXPECT_EQ(walked.hash, (expected++)->first);
   }
 
   // Names whose hash begins with a zero byte, so that one partition's walk covers them.

@@ -26,10 +26,12 @@ void Unit::SetPrecision(const Key& key, const Decimal& precision) {
 }
 
 void Unit::Drop(const Key& key) {
+  last_tree_ = nullptr;  // another tree may get its place
   Record({.type = MutationType::kDrop, .name = key.name}, key);
 }
 
 void Unit::Flush() {
+  last_tree_ = nullptr;
   const Mutation flush{.type = MutationType::kFlush};
   keyspace_.Apply(flush, {}, now_);
   EncodeMutation(flush, bytes_);

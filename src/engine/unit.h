@@ -7,9 +7,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "engine/keyspace.h"
+#include "engine/tree.h"
+#include "engine/tree_mutation.h"
 #include "engine/watch.h"
 
 namespace jeton::engine {
@@ -28,6 +31,26 @@ class Unit {
   // Exclusive.
   void Flush();
 
+  // ---- trees. `tree` is the one of that name, found under the lock that is still held.
+  // Creates it or changes its settings; whoever wants an error for the latter asks first.
+  void CreateTree(const Key& name, const TreeSettings& settings);
+  // The bucket's new value; empty, and nothing changed, if it would leave the range. Check the
+  // bucket with Tree::CheckWritable, and for all or nothing the sums with Tree::CanAdd, before.
+  std::optional<Decimal> AddToBucket(const Key& name, Tree& tree, const TreeKey& key, Bucket bucket,
+                                     const Decimal& delta);
+  void SetBucket(const Key& name, Tree& tree, const TreeKey& key, Bucket bucket,
+                 const Decimal& value);
+  // How many buckets went; nothing is recorded for none.
+  std::uint64_t ClearBuckets(const Key& name, Tree& tree, const TreeKey& key,
+                             const BucketRange& range);
+  bool ResetKey(const Key& name, Tree& tree, const TreeKey& key);  // whether it was there
+  // Clears the range in all keys, in slices of about `max_keys` keys, so that the lock can be
+  // released in between. Begin with cursor 0; the result is where to go on, 0 at the end.
+  std::uint64_t ClearSlice(const Key& name, Tree& tree, std::uint64_t cursor, std::size_t max_keys,
+                           const BucketRange& range, std::uint64_t& buckets_gone);
+  std::uint64_t TrimTree(const Key& name, Tree& tree, Bucket first_live);  // how many buckets went
+  std::uint64_t ResetTree(const Key& name, Tree& tree);                    // how many keys went
+
   void set_now(WallMs now) { now_ = now; }
   WallMs now() const { return now_; }
   const std::string& bytes() const { return bytes_; }
@@ -36,16 +59,22 @@ class Unit {
   void Clear() {
     bytes_.clear();
     changes_ = 0;
+    last_tree_ = nullptr;
   }
 
  private:
   void Record(const Mutation& mutation, const Key& key);
+  void RecordTree(const TreeMutation& mutation, const Key& name, Tree& tree);
+  bool SameTree(const Tree& tree);
+  void Touched(const Key& name, Tree& tree);
 
   Keyspace& keyspace_;
   WatchTable& watches_;
   std::string bytes_;
   std::uint64_t changes_ = 0;
   WallMs now_ = 0;
+  const Tree* last_tree_ =
+      nullptr;  // of the last tree mutation in bytes_; compared, never followed
 };
 
 }  // namespace jeton::engine
