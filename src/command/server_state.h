@@ -14,6 +14,7 @@
 #include "base/lock.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "command/calendar_cache.h"
 #include "command/command.h"
 #include "command/diagnosis_log.h"
 #include "command/session.h"
@@ -122,6 +123,7 @@ struct ServerState {
   Settings& settings;
 
   CommandTable commands;
+  CalendarCache calendars;
   TurnLock turn_lock;
   engine::WatchTable watches;
 
