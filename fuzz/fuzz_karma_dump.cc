@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "protocol/karma_dump.h"
+#include "protocol/karma_dump_name.h"
 
 namespace {
 

@@ -1,5 +1,5 @@
-// Karma's `.tree` files, of the releases 0.1 and 1.0: MessagePack, with the name of the tree in the
-// name of the file (docs/formats/karma-dump.md). For exchange only: a file has no checksum, and
+// Karma's `.tree` files, of the releases 0.1 and 1.0: MessagePack (docs/formats/karma-dump.md; the
+// names of the files are in karma_dump_name.h). For exchange only: a file has no checksum, and
 // holds day buckets, keys of 64 bits and whole values of 64 bits without a sign.
 //
 // Reading. A damaged file must be refused whole, so it is read twice: VerifyKarmaDump looks at
@@ -174,20 +174,5 @@ class KarmaDumpWriter {
   std::uint64_t scratch_size_ = 0;
   std::array<Branch, kBranches> branches_;
 };
-
-// `<unix seconds>_<tree>.tree`. The tree is all that follows the first underscore.
-struct KarmaDumpName {
-  std::int64_t seconds = 0;  // >= 0
-  std::string tree;          // not empty
-  friend bool operator==(const KarmaDumpName&, const KarmaDumpName&) = default;
-};
-
-// A name as Karma writes it, without a folder; the error names it and says what would be right.
-Result<KarmaDumpName> ParseKarmaDumpName(std::string_view file);
-// kInvalid if no file can have the tree's name: empty, with a '/' or NUL, too long.
-Result<std::string> FormatKarmaDumpName(const KarmaDumpName& name);
-// kInvalid, with the tree's name, if Karma can have no such tree: a name for which there is no file
-// name, or buckets that are no days.
-Status CheckKarmaTree(std::string_view tree, Width width);
 
 }  // namespace jeton
