@@ -20,6 +20,8 @@ constexpr const char* kUsage =
     "jeton-sim [--seed N] [--seeds K] [--steps N] [--without FEATURE]... [--canary NAME]\n"
     "          [--trace] [--minimise] [--expect-failure] [--check-determinism] [--list]\n";
 
+constexpr std::size_t kEventsShown = 60;
+
 struct Arguments {
   RunOptions run;
   std::uint64_t seeds = 1;
@@ -96,11 +98,15 @@ std::string CommandLine(const RunOptions& run) {
 }
 
 void Report(RunOptions run, const RunResult& result) {
+  const bool asked_for_trace = run.trace;
   run.trace = true;
   const RunResult traced = RunSeed(run);
   std::printf("%s\n", jeton::sim::DrawSwarm(run.seed, run.features_off).ToText().c_str());
-  for (const std::string& event : traced.last_events) {
-    std::printf("  %s\n", jeton::QuoteForLog(event).c_str());
+  // A trace that was asked for is shown as far as it was kept.
+  const std::size_t count = traced.last_events.size();
+  const std::size_t shown = asked_for_trace ? count : std::min(count, kEventsShown);
+  for (std::size_t i = count - shown; i < count; ++i) {
+    std::printf("  %s\n", jeton::QuoteForLog(traced.last_events[i]).c_str());
   }
   std::printf("seed %llu failed at step %d: %s\n  %s --trace\n",
               static_cast<unsigned long long>(run.seed), result.failed_at, result.reason.c_str(),

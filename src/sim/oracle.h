@@ -82,7 +82,9 @@ class Oracle {
   // A sweep has dropped this name.
   void Sweep(const std::string& name) { Drop(name); }
 
-  // Whether a name's counter was not written for `ms`, as far as a clock that jumps can tell.
+  // Whether a name's counter was not written for `ms`, as far as a clock that jumps can tell. Of a
+  // name that was dropped and made again (replay does that too) nobody knows: the keyspace may still
+  // have its old time.
   bool Untouched(const std::string& name, WallMs now, std::int64_t ms) const;
   void ClockJumped() { ++clock_epoch_; }
   void Recovered(WallMs now);
@@ -142,11 +144,13 @@ class Oracle {
   struct Written {
     WallMs at = 0;
     std::uint64_t clock_epoch = 0;
+    bool dropped_before = false;
   };
   History& history_;
   std::set<OracleSession*> sessions_;  // only ever told of changes, so that the order is no matter
   std::map<std::string, Written, std::less<>> written_;
   std::uint64_t clock_epoch_ = 0;
+  bool replayed_ = false;
 };
 
 }  // namespace jeton::sim

@@ -3,7 +3,7 @@
 // Prng what happens next (bytes arrive, a turn runs, the log is flushed, time passes, something
 // breaks), so that the same seed gives the same run, and the same trace hash.
 //
-// What is checked (docs/simulator.md):
+// What is checked:
 //  * every reply, against the oracle; the whole keyspace after every turn;
 //  * after a crash, that the state is the one after some step, and after none that is earlier than
 //    what a reply has shown (fsync always), was written (the process died) or synced (power loss);

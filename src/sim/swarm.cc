@@ -76,11 +76,7 @@ Swarm DrawSwarm(std::uint64_t seed, std::uint64_t features_off) {
   const std::uint64_t staged = 64 + prng.Below(1000);
   // The staging buffer overflows in the middle of a turn; where the disk then fails too, nobody
   // outside can say which requests of the turn were refused for it.
-  constexpr Feature kFaults[] = {Feature::kDiskFull, Feature::kShortWrites, Feature::kSyncErrors,
-                                 Feature::kWriteErrors};
-  bool faults = false;
-  for (const Feature fault : kFaults) faults = faults || swarm.Has(fault);
-  if (swarm.Has(Feature::kTinyStaging) && !faults) swarm.staged_bytes_max = staged;
+  if (swarm.Has(Feature::kTinyStaging) && !swarm.HasDiskFaults()) swarm.staged_bytes_max = staged;
   return swarm;
 }
 

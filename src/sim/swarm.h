@@ -60,6 +60,11 @@ struct Swarm {
   bool drop_zeros = true;
 
   bool Has(Feature feature) const { return (features >> static_cast<unsigned>(feature) & 1) != 0; }
+  // The disk may refuse or fail while the process lives on.
+  bool HasDiskFaults() const {
+    return Has(Feature::kDiskFull) || Has(Feature::kShortWrites) || Has(Feature::kSyncErrors) ||
+           Has(Feature::kWriteErrors);
+  }
   std::string ToText() const;
 };
 
