@@ -18,7 +18,10 @@ inline std::optional<engine::Entry> Find(const Context& ctx, const engine::Key& 
   return ctx.keyspace.Find(key, ctx.now.wall_ms);
 }
 
-// Like Find, for commands that read: counts a hit or a miss for INFO.
+// Counts a hit or a miss for INFO.
+void CountLookup(Context& ctx, bool found);
+
+// Like Find, for commands that read: counts a hit or a miss.
 std::optional<engine::Entry> FindAndCount(Context& ctx, const engine::Key& key);
 
 // True, and a WRONGTYPE reply, if `entry` is a tree.

@@ -1,9 +1,13 @@
 // Queries and changes over a whole tree, in slices of well under a millisecond. A handler gives one
-// to StartQuery and returns without a reply. Between two slices anything may happen to the tree: a
-// key that is there throughout is seen exactly once.
+// to StartQuery and returns without a reply.
+//
+// Between two slices anything may happen to the tree; a key that is there throughout is seen exactly
+// once. If the tree is gone or is another one, the reply is an error: half a sum would be a lie.
 #pragma once
 
 #include <compare>
+#include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <string>
@@ -17,7 +21,11 @@
 
 namespace jeton::command {
 
-// A key taken out of a tree. Order: numbers first, by number, then texts by their bytes.
+inline void StartQuery(Context& ctx, std::unique_ptr<LongQuery> query) {
+  ctx.session.query = std::move(query);
+}
+
+// A key taken out of a tree. In order numbers come first, by number, then texts by their bytes.
 struct KeyName {
   bool is_text = false;
   std::uint64_t number = 0;
@@ -34,88 +42,111 @@ struct KeyTotal {
   Decimal value;
 };
 
-// A walk over the keys of one tree: Visit sees each, then Finish replies. An error is replied if the
-// tree is gone, or is another one, before the end.
-class TreeWalk : public LongQuery {
+// What all of them know: which tree, and that it is still the same one.
+class TreeQuery : public LongQuery {
  public:
-  // `tree` is there now.
-  explicit TreeWalk(const engine::Tree& tree);
+  explicit TreeQuery(const engine::Tree& tree);
+
+ protected:
+  // In units of about a nanosecond: what one slice may cost, and what finding a key costs.
+  static constexpr std::size_t kSliceCost = 250'000;
+  static constexpr std::size_t kKeyCost = 200;
+
+  const std::string& name() const { return name_; }
+  // Null if it is gone. The caller holds its partition.
+  engine::Tree* Find(const Context& ctx) const;
+  void ReplyGone(Context& ctx) const;
+
+ private:
+  const std::string name_;
+  const engine::TreeSettings settings_;
+};
+
+// A walk over the keys: Visit sees each, then Finish replies.
+class TreeWalk : public TreeQuery {
+ public:
+  using TreeQuery::TreeQuery;
   bool Step(Context& ctx) final;
 
  protected:
-  // Under the partition's lock: touches nothing but its own fields. Returns about how many
-  // nanoseconds it took beyond finding the key.
+  // Under the partition's lock: touches its own fields only. Returns what it cost.
   virtual std::size_t Visit(const engine::KeyView& key) = 0;
-  // One slice of what is left when all keys were seen; no lock is held. True when the reply has
-  // been written.
+  // One slice of what is to do when all keys were seen. True when the reply has been written.
   virtual bool Finish(Context& ctx) = 0;
 
-  const std::string& name() const { return name_; }
-
  private:
-  bool Walk(Context& ctx);
+  bool WalkSlice(Context& ctx, bool& gone);
 
-  const std::string name_;
-  const Width width_;
-  const std::string zone_;
   std::uint64_t cursor_ = 0;
   bool walked_ = false;
 };
 
-// The largest values in a range, ties by key; or with KeysByName the first keys. Subclasses reply.
+// The first keys of a tree in some order, with their sums over a range.
 class SelectKeys : public TreeWalk {
  public:
-  enum class Order { kByValue, kByName };
+  enum class Order : std::uint8_t { kByValue, kByKey };  // largest first, ties by key; by key
   struct Wanted {
     Order order = Order::kByValue;
-    std::size_t count = 0;                        // at most this many
-    BucketRange range = engine::Tree::kAll;       // values are sums over it
-    bool only_in_range = true;                    // leave out keys without a bucket in it
-    bool skip_zeros = false;                      // leave out those whose value is 0
-    std::size_t skip = 0;                         // this many of the first are left out (paging)
+    std::size_t count = 0;  // at most this many, 1 or more
+    std::size_t skip = 0;   // behind this many of the first (for pages)
+    BucketRange range = engine::Tree::kAll;
+    bool leave_out_zeros = true;  // keys whose sum is 0
   };
 
   SelectKeys(const engine::Tree& tree, const Wanted& wanted);
 
  protected:
-  // `items` are in order; `matched` is how many there were before count and skip. Called once.
-  virtual void ReplyItems(Context& ctx, std::vector<KeyTotal>& items, std::uint64_t matched) = 0;
+  // `items` are in order, `matched` is how many there were before skip and count.
+  virtual void ReplyItems(Context& ctx, const std::vector<KeyTotal>& items,
+                          std::uint64_t matched) = 0;
 
  private:
-  std::size_t Visit(const engine::KeyView& key) override;
-  bool Finish(Context& ctx) override;
-  bool Before(const KeyTotal& a, const KeyTotal& b) const;
+  std::size_t Visit(const engine::KeyView& key) final;
+  bool Finish(Context& ctx) final;
+  bool Precedes(const KeyTotal& a, const KeyTotal& b) const;
+  void Keep(KeyTotal item);
 
   const Wanted wanted_;
-  std::vector<KeyTotal> heap_;   // the last in order is on top; later sorted from the back
-  std::size_t sorted_ = 0;       // so many at the back are
+  std::vector<KeyTotal> heap_;  // the last in order is its first element
+  std::size_t sorted_ = 0;      // so many at the end have left the heap
   std::uint64_t matched_ = 0;
-  bool full() const;
 };
 
-// Every key with its buckets in a range, in no order: for export, and for the listings of hashes.
-// Subclasses take down what they need in Visit and reply slice by slice.
-
-// Clears `range` in all keys; Finish replies how many buckets went. Subclasses may reply otherwise.
-class ClearRange : public LongQuery {
+// A reply of any number of elements, in no order: for each key Take adds what to say about it, and
+// Say says it. Goes to the client as it is made, unless something else could come in between.
+class ListKeys : public TreeWalk {
  public:
-  ClearRange(const engine::Tree& tree, const BucketRange& range);
+  using TreeWalk::TreeWalk;
+
+ protected:
+  virtual std::size_t Take(const engine::KeyView& key, std::deque<KeyTotal>& items) = 0;
+  virtual void Begin(Reply& reply, std::size_t items) = 0;  // the container
+  virtual void Say(Reply& reply, const KeyTotal& item) = 0;
+
+ private:
+  static constexpr std::size_t kItemsPerSlice = 2000;
+
+  std::size_t Visit(const engine::KeyView& key) final { return Take(key, items_); }
+  bool Finish(Context& ctx) final;
+
+  std::deque<KeyTotal> items_;
+  std::string text_;  // what cannot go out yet
+  bool begun_ = false;
+};
+
+// Clears the buckets of a range in all keys, then replies.
+class ClearTree : public TreeQuery {
+ public:
+  ClearTree(const engine::Tree& tree, const BucketRange& range);
   bool Step(Context& ctx) final;
 
  protected:
-  virtual void ReplyCleared(Context& ctx, std::uint64_t buckets);
+  virtual void ReplyCleared(Context& ctx, std::uint64_t buckets);  // the number
 
  private:
-  const std::string name_;
-  const Width width_;
-  const std::string zone_;
   const BucketRange range_;
   std::uint64_t cursor_ = 0;
   std::uint64_t buckets_ = 0;
 };
-
-inline void StartQuery(Context& ctx, std::unique_ptr<LongQuery> query) {
-  ctx.session.query = std::move(query);
-}
 
 }  // namespace jeton::command
