@@ -1,4 +1,5 @@
-// A directory with one file in memory, read only: what the readers of stored bytes need, and no more.
+// A directory with one file in memory, read only: what the readers of stored bytes need, and no
+// more.
 #pragma once
 
 #include <algorithm>

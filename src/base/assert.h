@@ -14,8 +14,8 @@ namespace jeton {
 
 }  // namespace jeton
 
-#define ASSERT(condition)                                              \
-  do {                                                                 \
-    if (!(condition)) [[unlikely]]                                     \
-      ::jeton::AssertionFailed(#condition, __FILE__, __LINE__);        \
+#define ASSERT(condition)                                       \
+  do {                                                          \
+    if (!(condition)) [[unlikely]]                              \
+      ::jeton::AssertionFailed(#condition, __FILE__, __LINE__); \
   } while (false)

@@ -43,7 +43,9 @@ inline std::int64_t UnZigZag(std::uint64_t value) {
   return static_cast<std::int64_t>(value >> 1) ^ -static_cast<std::int64_t>(value & 1);
 }
 
-inline void PutSignedVarint(std::string& out, std::int64_t value) { PutVarint(out, ZigZag(value)); }
+inline void PutSignedVarint(std::string& out, std::int64_t value) {
+  PutVarint(out, ZigZag(value));
+}
 
 // Length as varint, then the bytes.
 inline void PutBytes(std::string& out, std::string_view bytes) {

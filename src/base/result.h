@@ -33,22 +33,34 @@ struct Error {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}          // NOLINT: implicit
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}      // NOLINT: implicit
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit
+  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
 
-  T& value() & { ASSERT(ok()); return *std::get_if<0>(&state_); }
-  const T& value() const& { ASSERT(ok()); return *std::get_if<0>(&state_); }
-  T&& value() && { ASSERT(ok()); return std::move(*std::get_if<0>(&state_)); }
+  T& value() & {
+    ASSERT(ok());
+    return *std::get_if<0>(&state_);
+  }
+  const T& value() const& {
+    ASSERT(ok());
+    return *std::get_if<0>(&state_);
+  }
+  T&& value() && {
+    ASSERT(ok());
+    return std::move(*std::get_if<0>(&state_));
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
   T value_or(T other) const { return ok() ? value() : std::move(other); }
 
-  const Error& error() const { ASSERT(!ok()); return *std::get_if<1>(&state_); }
+  const Error& error() const {
+    ASSERT(!ok());
+    return *std::get_if<1>(&state_);
+  }
 
  private:
   std::variant<T, Error> state_;
@@ -61,12 +73,15 @@ template <>
 class [[nodiscard]] Result<void> {
  public:
   Result() = default;
-  Result(Ok) {}                                                                  // NOLINT: implicit
-  Result(Error error) : error_(std::move(error)), failed_(true) {}               // NOLINT: implicit
+  Result(Ok) {}                                                     // NOLINT: implicit
+  Result(Error error) : error_(std::move(error)), failed_(true) {}  // NOLINT: implicit
 
   bool ok() const { return !failed_; }
   explicit operator bool() const { return ok(); }
-  const Error& error() const { ASSERT(failed_); return error_; }
+  const Error& error() const {
+    ASSERT(failed_);
+    return error_;
+  }
 
  private:
   Error error_;

@@ -1,5 +1,5 @@
-// Time is an argument. Pure code never reads a clock: the edge (net/, server/, sim/) does, and hands
-// these plain numbers down.
+// Time is an argument. Pure code never reads a clock: the edge (net/, server/, sim/) does, and
+// hands these plain numbers down.
 #pragma once
 
 #include <cstdint>

@@ -47,7 +47,8 @@ Status WorkerLoop::Prepare() {
   return {};
 }
 
-Status WorkerLoop::AddListener(FileDescriptor fd, command::Dialect dialect, AcceptHandler on_accept) {
+Status WorkerLoop::AddListener(FileDescriptor fd, command::Dialect dialect,
+                               AcceptHandler on_accept) {
   auto listener = std::make_unique<Listener>();
   listener->fd = std::move(fd);
   listener->dialect = dialect;

@@ -1,5 +1,5 @@
-// WorkerLoop: one thread with one epoll, moving bytes between sockets and a node::Worker. It decides
-// nothing: what to run, what may leave and who is cut is the worker's business.
+// WorkerLoop: one thread with one epoll, moving bytes between sockets and a node::Worker. It
+// decides nothing: what to run, what may leave and who is cut is the worker's business.
 //
 //   wait -> receive from every ready socket -> RunTurn -> Release -> send -> close what is finished
 //
@@ -30,7 +30,8 @@ class WorkerLoop {
   using AcceptHandler = std::function<void(FileDescriptor, command::Dialect)>;
   Status AddListener(FileDescriptor listener, command::Dialect dialect, AcceptHandler on_accept);
 
-  // Serves until Stop, then answers what has been received, waits for its gates (bounded) and returns.
+  // Serves until Stop, then answers what has been received, waits for its gates (bounded) and
+  // returns.
   void Run();
 
   // ---- any thread

@@ -1,6 +1,6 @@
 // Connection: one client as the node sees it: bytes in, bytes out, and the session that commands
-// know. No sockets here: net/ (or the simulator) moves the bytes. Owned by one Worker and touched by
-// its thread only.
+// know. No sockets here: net/ (or the simulator) moves the bytes. Owned by one Worker and touched
+// by its thread only.
 #pragma once
 
 #include <cstdint>
@@ -31,18 +31,18 @@ struct Connection {
   std::string pending;
   // Input of this turn that is still in the worker's arena (only while `pending` is empty).
   std::string_view fresh;
-  bool queued = false;        // is in the worker's list for the next turn
-  bool input_ended = false;   // the client has shut down its side; it still gets its replies
-  std::size_t parsed = 0;     // of the input, by this turn's parsing
-  std::size_t consumed = 0;   // of the input, by requests that ran in this turn
-  bool held_back = false;     // CLIENT PAUSE stopped it in the middle of its requests
+  bool queued = false;       // is in the worker's list for the next turn
+  bool input_ended = false;  // the client has shut down its side; it still gets its replies
+  std::size_t parsed = 0;    // of the input, by this turn's parsing
+  std::size_t consumed = 0;  // of the input, by requests that ran in this turn
+  bool held_back = false;    // CLIENT PAUSE stopped it in the middle of its requests
 
-  // Output: out[0, sent) has left, out[sent, sendable) may leave, the rest waits for its gates, which
-  // are in order. All positions count from the front of `out`.
+  // Output: out[0, sent) has left, out[sent, sendable) may leave, the rest waits for its gates,
+  // which are in order. All positions count from the front of `out`.
   struct Gate {
-    Lsn lsn = 0;               // the log must be safe up to here ...
-    std::size_t end = 0;       // ... before bytes up to here may leave
-    std::uint32_t replies = 0; // how many requests' replies are behind it (for a failing disk)
+    Lsn lsn = 0;                // the log must be safe up to here ...
+    std::size_t end = 0;        // ... before bytes up to here may leave
+    std::uint32_t replies = 0;  // how many requests' replies are behind it (for a failing disk)
   };
   std::string out;
   std::size_t sent = 0;

@@ -20,11 +20,13 @@ class MetricsWriter {
     fmt::format_to(std::back_inserter(text_), "{} {}\n", name, value);
   }
   void Head(std::string_view name, std::string_view type, std::string_view help) {
-    fmt::format_to(std::back_inserter(text_), "# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
+    fmt::format_to(std::back_inserter(text_), "# HELP {} {}\n# TYPE {} {}\n", name, help, name,
+                   type);
   }
   void Labelled(std::string_view name, std::string_view label, std::string_view label_value,
                 std::uint64_t value) {
-    fmt::format_to(std::back_inserter(text_), "{}{{{}=\"{}\"}} {}\n", name, label, label_value, value);
+    fmt::format_to(std::back_inserter(text_), "{}{{{}=\"{}\"}} {}\n", name, label, label_value,
+                   value);
   }
   std::string Take() { return std::move(text_); }
 
@@ -61,7 +63,8 @@ void AddPersistence(const command::PersistenceStatus& p, MetricsWriter& out) {
   for (const std::string_view state : {"ok", "full", "failed"}) {
     out.Labelled(kDisk, "state", state, p.disk_state == state ? 1 : 0);
   }
-  out.Add("jeton_log_bytes_total", "counter", "Bytes written to the log by this process", p.log_bytes);
+  out.Add("jeton_log_bytes_total", "counter", "Bytes written to the log by this process",
+          p.log_bytes);
   out.Add("jeton_log_syncs_total", "counter", "Syncs of the log by this process", p.log_syncs);
   out.Add("jeton_log_appended_lsn", "gauge", "Last log record appended", p.appended_lsn);
   out.Add("jeton_log_durable_lsn", "gauge", "Last log record known to be on disk", p.durable_lsn);
@@ -97,14 +100,16 @@ std::string MetricsText(Node& node, Now now) {
           Sum(state, &Stats::net_input_bytes));
   out.Add("jeton_net_output_bytes_total", "counter", "Bytes sent to clients",
           Sum(state, &Stats::net_output_bytes));
-  out.Add("jeton_error_replies_total", "counter", "Error replies", Sum(state, &Stats::error_replies));
+  out.Add("jeton_error_replies_total", "counter", "Error replies",
+          Sum(state, &Stats::error_replies));
   out.Add("jeton_keyspace_hits_total", "counter", "Reads that found a counter",
           Sum(state, &Stats::hits));
   out.Add("jeton_keyspace_misses_total", "counter", "Reads that found none",
           Sum(state, &Stats::misses));
   out.Add("jeton_keyspace_names", "gauge", "Counters and trees",
           node.ready() ? state.keyspace.size(now.wall_ms) : 0);
-  out.Add("jeton_keyspace_bytes", "gauge", "Memory of counters and trees", state.keyspace.used_bytes());
+  out.Add("jeton_keyspace_bytes", "gauge", "Memory of counters and trees",
+          state.keyspace.used_bytes());
   const auto facts = node.process_facts();
   out.Add("jeton_resident_memory_bytes", "gauge", "Resident memory of the process",
           facts.resident_bytes);

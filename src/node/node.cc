@@ -13,7 +13,8 @@ namespace {
 // Names that one sweep of one partition takes, so that a flood of expiries is spread out.
 constexpr std::size_t kSweepMax = 1000;
 
-// The payload of an ORIGIN record, docs/formats/log.md: the previous run, which this one takes over.
+// The payload of an ORIGIN record, docs/formats/log.md: the previous run, which this one takes
+// over.
 std::string EncodeOriginPayload(const RecoveryReport& report) {
   std::string payload;
   PutVarint(payload, 1);  // version of this payload
@@ -28,11 +29,14 @@ std::string EncodeOriginPayload(const RecoveryReport& report) {
 std::string DescribeRecovery(const RecoveryReport& report, double seconds) {
   const double bytes = static_cast<double>(report.snapshot_bytes + report.log_bytes);
   std::string text = fmt::format(
-      "Recovered in {:.3f} s ({:.1f} MB/s): {} snapshot records ({} bytes), {} log records ({} bytes){}",
-      seconds, bytes / 1e6 / std::max(seconds, 1e-6), report.snapshot_records, report.snapshot_bytes,
-      report.log_records, report.log_bytes, report.clean ? ", after an orderly end" : "");
+      "Recovered in {:.3f} s ({:.1f} MB/s): {} snapshot records ({} bytes), {} log records ({} "
+      "bytes){}",
+      seconds, bytes / 1e6 / std::max(seconds, 1e-6), report.snapshot_records,
+      report.snapshot_bytes, report.log_records, report.log_bytes,
+      report.clean ? ", after an orderly end" : "");
   if (report.torn_bytes > 0) {
-    text += fmt::format(", {} bytes of a torn tail were cut (never acknowledged)", report.torn_bytes);
+    text +=
+        fmt::format(", {} bytes of a torn tail were cut (never acknowledged)", report.torn_bytes);
   }
   return text;
 }
@@ -41,7 +45,9 @@ std::string DescribeRecovery(const RecoveryReport& report, double seconds) {
 
 Node::Node(Environment environment) : environment_(std::move(environment)), snapshotter_(*this) {}
 
-Node::~Node() { workers_.clear(); }
+Node::~Node() {
+  workers_.clear();
+}
 
 Result<std::unique_ptr<Node>> Node::Open(Environment environment) {
   std::unique_ptr<Node> node(new Node(std::move(environment)));
@@ -57,10 +63,11 @@ Result<std::unique_ptr<Node>> Node::Open(Environment environment) {
   if (!store) return store.error();
   node->store_ = std::move(store).value();
 
-  node->keyspace_ = std::make_unique<engine::Keyspace>(engine::Keyspace::Options{
-      .hash_seed = node->store_->identity().hash_seed,
-      .drop_zero_counters = values.zero_counters_drop});
-  node->state_ = std::make_unique<command::ServerState>(*node, *node, *node->keyspace_, *env.settings);
+  node->keyspace_ = std::make_unique<engine::Keyspace>(
+      engine::Keyspace::Options{.hash_seed = node->store_->identity().hash_seed,
+                                .drop_zero_counters = values.zero_counters_drop});
+  node->state_ =
+      std::make_unique<command::ServerState>(*node, *node, *node->keyspace_, *env.settings);
   command::ServerState& state = *node->state_;
   state.version = kVersion;
   state.node_id = HexOf(node->store_->identity().node);
@@ -96,7 +103,9 @@ Result<RecoveryReport> Node::Recover() {
   handler.on_reset = [this] {
     keyspace_->Apply({.type = engine::MutationType::kFlush}, {}, loading_start_ms_);
   };
-  handler.on_snapshot_record = [&](std::uint16_t, std::string_view record) { return apply(record); };
+  handler.on_snapshot_record = [&](std::uint16_t, std::string_view record) {
+    return apply(record);
+  };
   handler.on_log_record = [&](const LogRecord& record) -> Status {
     return record.type == RecordType::kCommit ? apply(record.payload) : Status();
   };
@@ -106,8 +115,8 @@ Result<RecoveryReport> Node::Recover() {
     const int tenths = total == 0 ? 10 : static_cast<int>(done * 10 / total);
     if (tenths == tenths_told) return;
     tenths_told = tenths;
-    environment_.say(LogLevel::kVerbose,
-                     fmt::format("Loading {}: {} of {} bytes ({}%)", stage, done, total, tenths * 10));
+    environment_.say(LogLevel::kVerbose, fmt::format("Loading {}: {} of {} bytes ({}%)", stage,
+                                                     done, total, tenths * 10));
   };
   auto report = store_->Recover(handler);
   if (!report) return report;
@@ -171,7 +180,8 @@ Status Node::FlushLog(bool sync) {
 void Node::NoteDiskFailure(const Error& error) {
   state_->disk_failed.store(true);
   if (disk_failure_told_.exchange(true)) return;
-  environment_.say(LogLevel::kWarning, "The disk failed; nothing more will be acknowledged: " + error.text);
+  environment_.say(LogLevel::kWarning,
+                   "The disk failed; nothing more will be acknowledged: " + error.text);
   environment_.on_disk_failure(error);
 }
 
@@ -210,7 +220,8 @@ void Node::Upkeep(Now now) {
   WatchDisk();
   DropExpiredAndIdle(now.wall_ms);
   CheckSavePoints(now.wall_ms);
-  const bool every_second = environment_.settings->values().fsync == command::FsyncPolicy::kEverySecond;
+  const bool every_second =
+      environment_.settings->values().fsync == command::FsyncPolicy::kEverySecond;
   if (every_second && now.mono_ns - last_sync_ns_ >= kNsPerSecond) {
     (void)FlushLog(true);
   } else if (appended_lsn() > safe_lsn()) {
@@ -226,7 +237,8 @@ void Node::WatchDisk() {
   const bool full = !log.CheckSpace();
   state_->disk_full.store(full);
   if (full && !was_full) {
-    environment_.say(LogLevel::kWarning, "The disk is full: writes are refused until there is space");
+    environment_.say(LogLevel::kWarning,
+                     "The disk is full: writes are refused until there is space");
   } else if (was_full && !full) {
     environment_.say(LogLevel::kNotice, "There is space on the disk again: writes are accepted");
   }
@@ -261,8 +273,8 @@ void Node::CheckSavePoints(WallMs now) {
   const WallMs age = now - snapshotter_.last_save_ms();
   for (const command::SavePoint& point : environment_.settings->values().save) {
     if (changes < static_cast<std::uint64_t>(point.changes) || age < point.seconds * 1000) continue;
-    environment_.say(LogLevel::kNotice,
-                     fmt::format("{} changes in {} seconds: writing a snapshot", changes, age / 1000));
+    environment_.say(LogLevel::kNotice, fmt::format("{} changes in {} seconds: writing a snapshot",
+                                                    changes, age / 1000));
     (void)StartSnapshot();
     return;
   }
@@ -303,7 +315,9 @@ command::PersistenceStatus Node::persistence() const {
     return status;
   }
   const LogWriter& log = store_->log();
-  status.disk_state = state_->disk_failed.load() ? "failed" : state_->disk_full.load() ? "full" : "ok";
+  status.disk_state = state_->disk_failed.load() ? "failed"
+                      : state_->disk_full.load() ? "full"
+                                                 : "ok";
   status.log_bytes = log.bytes_written();
   status.log_records = log.appended_lsn();
   status.log_syncs = log.syncs();
@@ -327,7 +341,9 @@ Status Node::SaveNow() {
   return snapshotter_.RunAll();
 }
 
-void Node::RequestShutdown(ShutdownSave save) { environment_.request_shutdown(save); }
+void Node::RequestShutdown(ShutdownSave save) {
+  environment_.request_shutdown(save);
+}
 
 void Node::WakeWorkers() {
   for (auto& worker : workers_) {
@@ -343,10 +359,20 @@ void Node::SendToMonitors(std::string_view line) {
   }
 }
 
-Result<std::string> Node::ReadConfigFile() { return environment_.read_config(); }
-Status Node::WriteConfigFile(std::string_view text) { return environment_.write_config(text); }
-command::Host::ProcessFacts Node::process_facts() const { return environment_.process_facts(); }
-MonoNs Node::MonotonicNow() const { return environment_.mono_now(); }
-Status Node::Sleep(double seconds) { return environment_.sleep(seconds); }
+Result<std::string> Node::ReadConfigFile() {
+  return environment_.read_config();
+}
+Status Node::WriteConfigFile(std::string_view text) {
+  return environment_.write_config(text);
+}
+command::Host::ProcessFacts Node::process_facts() const {
+  return environment_.process_facts();
+}
+MonoNs Node::MonotonicNow() const {
+  return environment_.mono_now();
+}
+Status Node::Sleep(double seconds) {
+  return environment_.sleep(seconds);
+}
 
 }  // namespace jeton::node

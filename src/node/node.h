@@ -1,10 +1,10 @@
 // Node: one Jeton process without threads, sockets or clocks of its own. Events go in (bytes
-// received, time passed, a turn of the log), replies come out. server/ and net/ drive it with threads,
-// sim/ with a virtual clock and a simulated disk; both run this same code.
+// received, time passed, a turn of the log), replies come out. server/ and net/ drive it with
+// threads, sim/ with a virtual clock and a simulated disk; both run this same code.
 //
 // The way of a write: a Worker's turn executes what its connections sent -> changes are applied and
-// their facts appended to the log's buffer, under the locks of their partitions -> FlushLog writes and
-// syncs for everybody at once (group commit) -> the replies that depended on it leave.
+// their facts appended to the log's buffer, under the locks of their partitions -> FlushLog writes
+// and syncs for everybody at once (group commit) -> the replies that depended on it leave.
 //
 // Threads: every Worker belongs to one thread. FlushLog, Upkeep and SnapshotStep may be called by
 // other threads at the same time; the lock order is in base/lock.h. Open, Recover and Shutdown: one
@@ -33,20 +33,21 @@ enum class LogLevel : std::uint8_t { kDebug, kVerbose, kNotice, kWarning };
 
 // What a node needs of the world around it. Every function may be called from any thread.
 struct Environment {
-  Directory* directory = nullptr;              // outlives the node
-  command::Settings* settings = nullptr;       // outlives the node
-  FreshBytes fresh;                            // for identity and origin
-  std::string owner;                           // "process 17, boot 3f2a", for LOCK
+  Directory* directory = nullptr;         // outlives the node
+  command::Settings* settings = nullptr;  // outlives the node
+  FreshBytes fresh;                       // for identity and origin
+  std::string owner;                      // "process 17, boot 3f2a", for LOCK
   int workers = 1;
-  std::optional<LogOptions> log_options;       // instead of the settings': the simulator's are tiny
+  std::optional<LogOptions> log_options;  // instead of the settings': the simulator's are tiny
   std::function<MonoNs()> mono_now;
   std::function<WallMs()> wall_now;
   std::function<void(LogLevel, std::string_view line)> say;
   std::function<void(int worker)> wake_worker;
-  std::function<void()> wake_log;              // something waits for FlushLog(true)
-  std::function<void()> wake_upkeep;           // a snapshot was asked for
+  std::function<void()> wake_log;     // something waits for FlushLog(true)
+  std::function<void()> wake_upkeep;  // a snapshot was asked for
   std::function<void(command::Host::ShutdownSave)> request_shutdown;
-  std::function<void(const Error&)> on_disk_failure;  // once; the process should end (or go read-only)
+  std::function<void(const Error&)>
+      on_disk_failure;  // once; the process should end (or go read-only)
   std::function<command::Host::ProcessFacts()> process_facts;
   std::function<Status(double)> sleep;
   std::function<Result<std::string>()> read_config;
@@ -59,8 +60,8 @@ class Node final : public command::Host, public command::LogSink {
   static Result<std::unique_ptr<Node>> Open(Environment environment);
   ~Node() override;
 
-  // Loads snapshot and log. Workers may run meanwhile and answer -LOADING. After an error the node is
-  // of no use.
+  // Loads snapshot and log. Workers may run meanwhile and answer -LOADING. After an error the node
+  // is of no use.
   Result<RecoveryReport> Recover();
   bool ready() const { return ready_.load(std::memory_order_acquire); }
 

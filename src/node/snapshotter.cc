@@ -69,8 +69,9 @@ Status Snapshotter::Slice(bool lock_turn) {
     // The files are written after the locks are given back.
     std::shared_lock turn(node_.state().turn_lock, std::defer_lock);
     if (lock_turn) turn.lock();
-    node_.keyspace().EncodeSlice(partition_, cursor_, kSliceBytes,
-                                 [this](std::string_view record) { records_.emplace_back(record); });
+    node_.keyspace().EncodeSlice(partition_, cursor_, kSliceBytes, [this](std::string_view record) {
+      records_.emplace_back(record);
+    });
   }
   for (const std::string& record : records_) {
     Status added = scan_->writer->AddRecord(static_cast<std::uint16_t>(partition_), record);

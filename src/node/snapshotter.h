@@ -2,10 +2,11 @@
 // puts it in place of the log before it.
 //
 // Why it is right: the log is rotated first, so replay begins with every change made after the scan
-// began. A slice holds a partition's lock, and a change is applied and appended under that same lock:
-// whatever the scan sees was logged before it, whatever it misses is replayed. Facts are absolute,
-// so what is both in the snapshot and in the log ends at the same state. A change that the scan saw
-// may still be on its way to the disk; therefore the log is synced before the snapshot is installed.
+// began. A slice holds a partition's lock, and a change is applied and appended under that same
+// lock: whatever the scan sees was logged before it, whatever it misses is replayed. Facts are
+// absolute, so what is both in the snapshot and in the log ends at the same state. A change that
+// the scan saw may still be on its way to the disk; therefore the log is synced before the snapshot
+// is installed.
 //
 // Threads: Request and the observers from any; Step from one thread at a time (a mutex says so).
 #pragma once
@@ -67,7 +68,7 @@ class Snapshotter {
   std::optional<SnapshotScan> scan_;
   unsigned partition_ = 0;
   engine::Keyspace::SliceCursor cursor_;
-  std::vector<std::string> records_;   // of one slice, reused
+  std::vector<std::string> records_;  // of one slice, reused
   std::uint64_t changes_at_begin_ = 0;
 };
 

@@ -14,8 +14,10 @@ constexpr std::size_t kPrefetchAhead = 24;
 constexpr std::size_t kKeptOutputCapacity = 64u << 10;
 
 constexpr std::string_view kProtectedModeText =
-    "-DENIED Jeton is running in protected mode because no password is set and this connection does "
-    "not come from the loopback interface. Set 'requirepass', or connect from the same host, or turn "
+    "-DENIED Jeton is running in protected mode because no password is set and this connection "
+    "does "
+    "not come from the loopback interface. Set 'requirepass', or connect from the same host, or "
+    "turn "
     "'protected-mode' off if nobody else can reach this port.\r\n";
 
 RespParser::Limits LimitsOf(const command::Values& values, bool authenticated) {
@@ -66,7 +68,8 @@ Connection& Worker::Open(const Peer& peer, Now now) {
       refusal = "-ERR max number of clients reached\r\n";
     }
   }
-  if (refusal.empty() && values.protected_mode && values.requirepass.empty() && !peer.from_loopback) {
+  if (refusal.empty() && values.protected_mode && values.requirepass.empty() &&
+      !peer.from_loopback) {
     refusal = kProtectedModeText;
   }
   if (!refusal.empty()) {
@@ -214,8 +217,8 @@ void Worker::AddRequest(Connection& connection, std::size_t first_argument, std:
     request.command = dispatcher_.Resolve(args);
     if (request.command != nullptr && request.command->first_key > 0 &&
         static_cast<std::uint32_t>(request.command->first_key) < request.argument_count) {
-      request.key = node_.keyspace().MakeKey(
-          args[static_cast<std::size_t>(request.command->first_key)]);
+      request.key =
+          node_.keyspace().MakeKey(args[static_cast<std::size_t>(request.command->first_key)]);
     }
   }
   requests_.push_back(request);
@@ -281,7 +284,8 @@ void Worker::ExecuteOne(const Request& request, Now now) {
 
 // One slice of what the connection's last command left to do. False while it goes on.
 bool Worker::ContinueQuery(Connection& connection, Now now) {
-  if (connection.session.query == nullptr) [[likely]] return true;
+  if (connection.session.query == nullptr) [[likely]]
+    return true;
   Reply reply(connection.out,
               connection.session.resp == 3 ? ReplyFormat::kResp3 : ReplyFormat::kResp2);
   return dispatcher_.Continue(connection.session, now, reply) && WithinOutputLimit(connection);
@@ -458,7 +462,8 @@ bool Worker::WithinOutputLimit(Connection& connection) {
   const bool pushes = connection.session.monitor || !connection.session.subscriptions.empty();
   const auto limit = static_cast<std::size_t>(pushes ? values.output_buffer_limit_pubsub
                                                      : values.output_buffer_limit);
-  if (limit == 0 || connection.out.size() - connection.sent <= limit) [[likely]] return true;
+  if (limit == 0 || connection.out.size() - connection.sent <= limit) [[likely]]
+    return true;
   Cut(connection, "its unsent output exceeds the output buffer limit");
   return false;
 }

@@ -52,8 +52,8 @@ class Worker {
     command::Dialect dialect = command::Dialect::kDiscnt;
     int fd = -1;
   };
-  // A new client. If it may not come in (too many, protected mode), its output says why and it closes
-  // once that is sent.
+  // A new client. If it may not come in (too many, protected mode), its output says why and it
+  // closes once that is sent.
   Connection& Open(const Peer& peer, Now now);
   // The transport is gone; the reference is dead afterwards.
   void Close(Connection& connection);
@@ -125,9 +125,9 @@ class Worker {
   command::WorkerStats& stats_;
   command::Dispatcher dispatcher_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;  // by session id
-  std::vector<Connection*> queued_;    // have input for the next turn
-  std::vector<Connection*> turn_;      // take part in the running turn
-  std::vector<Connection*> gated_;     // have closed gates
+  std::vector<Connection*> queued_;  // have input for the next turn
+  std::vector<Connection*> turn_;    // take part in the running turn
+  std::vector<Connection*> gated_;   // have closed gates
   std::vector<Connection*> sendable_;
   std::vector<Connection*> subscribers_;
   std::vector<std::string_view> arguments_;  // of all requests of the turn

@@ -1,22 +1,21 @@
 #include "server/command_line.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <map>
 #include <sstream>
 
-#include <CLI/CLI.hpp>
-#include <fmt/format.h>
-
+#include "base/version.h"
 #include "command/reference.h"
 #include "command/settings.h"
 #include "server/serve.h"
 #include "storage/check.h"
 #include "storage/posix_file_system.h"
-#include "base/version.h"
 
 namespace jeton::server {
 namespace {
@@ -79,7 +78,8 @@ int RunCheck(const std::string& path) {
     fmt::print(stderr, "jeton: {}\n", directory.error().text);
     return kExitFailed;
   }
-  auto report = CheckDirectory(**directory, [](const std::string& line) { fmt::print("{}\n", line); });
+  auto report =
+      CheckDirectory(**directory, [](const std::string& line) { fmt::print("{}\n", line); });
   if (!report) {
     fmt::print(stderr, "jeton: {}\n", report.error().text);
     return kExitFailed;
@@ -107,13 +107,15 @@ void AddServe(CLI::App& app, ServeOptions& options, int& status) {
 }
 
 void AddCheck(CLI::App& app, std::string& path, int& status) {
-  CLI::App* check = app.add_subcommand("check", "Verify a data directory: log, snapshots, manifests");
+  CLI::App* check =
+      app.add_subcommand("check", "Verify a data directory: log, snapshots, manifests");
   check->add_option("DIR", path, "The data directory of a server that is not running")->required();
   check->callback([&path, &status] { status = RunCheck(path); });
 }
 
 void AddReference(CLI::App& app, std::string& page, int& status) {
-  CLI::App* reference = app.add_subcommand("reference", "Print a page of the reference as Markdown");
+  CLI::App* reference =
+      app.add_subcommand("reference", "Print a page of the reference as Markdown");
   reference->add_option("PAGE", page, "commands or settings")
       ->required()
       ->check(CLI::IsMember({"commands", "settings"}));

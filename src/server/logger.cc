@@ -25,7 +25,9 @@ spdlog::level::level_enum LevelOf(node::LogLevel level) {
 }  // namespace
 
 Logger::Logger(std::shared_ptr<spdlog::logger> logger) : logger_(std::move(logger)) {}
-Logger::~Logger() { logger_->flush(); }
+Logger::~Logger() {
+  logger_->flush();
+}
 
 Result<std::unique_ptr<Logger>> Logger::Open(const command::Values& values) {
   std::shared_ptr<spdlog::sinks::sink> sink;

@@ -1,3 +1,5 @@
 #include "server/command_line.h"
 
-int main(int argc, char** argv) { return jeton::server::RunCommandLine(argc, argv); }
+int main(int argc, char** argv) {
+  return jeton::server::RunCommandLine(argc, argv);
+}

@@ -1,5 +1,6 @@
 #include "server/process.h"
 
+#include <fmt/format.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
@@ -10,8 +11,6 @@
 #include <chrono>
 #include <cstring>
 #include <fstream>
-
-#include <fmt/format.h>
 
 namespace jeton::server {
 namespace {

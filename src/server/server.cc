@@ -1,5 +1,6 @@
 #include "server/server.h"
 
+#include <fmt/format.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -8,8 +9,6 @@
 #include <cstring>
 #include <fstream>
 #include <sstream>
-
-#include <fmt/format.h>
 
 #include "command/settings.h"
 #include "server/process.h"
@@ -53,9 +52,12 @@ sigset_t HandledSignals() {
 
 }  // namespace
 
-Server::Server(command::Settings& settings, Logger& logger) : settings_(settings), logger_(logger) {}
+Server::Server(command::Settings& settings, Logger& logger)
+    : settings_(settings), logger_(logger) {}
 
-Server::~Server() { StopThreads(); }
+Server::~Server() {
+  StopThreads();
+}
 
 Status Server::Start() {
   // Every thread inherits this: signals are taken by WaitAndStop alone.
@@ -142,7 +144,8 @@ Status Server::OpenListeners() {
     if (Status s = Listen(static_cast<int>(values.port), command::Dialect::kDiscnt); !s) return s;
   }
   if (values.redis_port != 0) {
-    if (Status s = Listen(static_cast<int>(values.redis_port), command::Dialect::kRedis); !s) return s;
+    if (Status s = Listen(static_cast<int>(values.redis_port), command::Dialect::kRedis); !s)
+      return s;
   }
   if (!values.unixsocket.empty()) {
     auto fd = net::ListenUnix(values.unixsocket, static_cast<int>(values.unixsocketperm),
@@ -173,11 +176,11 @@ Status Server::Listen(int port, command::Dialect dialect) {
 }
 
 Status Server::AddListener(net::FileDescriptor fd, command::Dialect dialect) {
-  return loops_.front()->AddListener(
-      std::move(fd), dialect, [this](net::FileDescriptor client, command::Dialect spoken) {
-        loops_[next_loop_]->Adopt(std::move(client), spoken);
-        next_loop_ = (next_loop_ + 1) % loops_.size();
-      });
+  return loops_.front()->AddListener(std::move(fd), dialect,
+                                     [this](net::FileDescriptor client, command::Dialect spoken) {
+                                       loops_[next_loop_]->Adopt(std::move(client), spoken);
+                                       next_loop_ = (next_loop_ + 1) % loops_.size();
+                                     });
 }
 
 // ---- threads

@@ -44,7 +44,8 @@ class Server {
   void StopThreads();
   void RunLog();
   void RunUpkeep();
-  void RequestEnd(End end, command::Host::ShutdownSave save = command::Host::ShutdownSave::kDefault);
+  void RequestEnd(End end,
+                  command::Host::ShutdownSave save = command::Host::ShutdownSave::kDefault);
   void OnSignal(int signal);
   void AnnounceListeners();
 

@@ -1,10 +1,10 @@
 // History: what the state of a node must be, as the serial order of everything that was executed.
 // A node's commands run one after the other, so there is one order; a crash may cut its tail off,
-// and nothing else. After recovery the state found must be the state after some step, not before the
-// last one that somebody was promised.
+// and nothing else. After recovery the state found must be the state after some step, not before
+// the last one that somebody was promised.
 //
-// A step is one unit: all changes of a command, of an EXEC, or of one sweep of a partition. Physical
-// state: counters that have expired and were not swept yet are part of it.
+// A step is one unit: all changes of a command, of an EXEC, or of one sweep of a partition.
+// Physical state: counters that have expired and were not swept yet are part of it.
 #pragma once
 
 #include <cstddef>

@@ -1,10 +1,11 @@
 // jeton-sim: runs seeds of the simulator.
+#include <unistd.h>
+
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
-#include <unistd.h>
 
 #include "base/text.h"
 #include "sim/simulation.h"
@@ -87,8 +88,8 @@ bool Parse(int argc, char** argv, Arguments& arguments) {
 }
 
 std::string CommandLine(const RunOptions& run) {
-  std::string text = "jeton-sim --seed " + std::to_string(run.seed) + " --steps " +
-                     std::to_string(run.steps);
+  std::string text =
+      "jeton-sim --seed " + std::to_string(run.seed) + " --steps " + std::to_string(run.steps);
   for (unsigned i = 0; i < static_cast<unsigned>(Feature::kCount); ++i) {
     if ((run.features_off >> i & 1) == 0) continue;
     text += " --without " + std::string(NameOf(static_cast<Feature>(i)));
@@ -183,11 +184,12 @@ int Run(const Arguments& arguments) {
               static_cast<unsigned long long>(hash),
               static_cast<double>(arguments.seeds) / seconds);
   const auto shown = [](std::uint64_t n) { return static_cast<unsigned long long>(n); };
-  std::printf("%llu requests, %llu replies, %llu crashes, %llu recoveries (%llu failed), "
-              "%llu disk failures, %llu full disks, %llu snapshots, %llu unpromised changes lost\n",
-              shown(sum.requests), shown(sum.replies), shown(sum.crashes), shown(sum.recoveries),
-              shown(sum.failed_recoveries), shown(sum.disk_failures), shown(sum.full_disks),
-              shown(sum.snapshots), shown(sum.lost_steps));
+  std::printf(
+      "%llu requests, %llu replies, %llu crashes, %llu recoveries (%llu failed), "
+      "%llu disk failures, %llu full disks, %llu snapshots, %llu unpromised changes lost\n",
+      shown(sum.requests), shown(sum.replies), shown(sum.crashes), shown(sum.recoveries),
+      shown(sum.failed_recoveries), shown(sum.disk_failures), shown(sum.full_disks),
+      shown(sum.snapshots), shown(sum.lost_steps));
   return arguments.expect_failure ? 1 : 0;
 }
 

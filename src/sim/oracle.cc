@@ -101,8 +101,7 @@ void Oracle::Recovered(WallMs now) {
 
 // ---- requests
 
-void Oracle::Execute(OracleSession& session, const Words& args, Now now,
-                     const Refusals& refusals) {
+void Oracle::Execute(OracleSession& session, const Words& args, Now now, const Refusals& refusals) {
   if (session.closed) return;
   std::vector<Expected> replies;
   const Rule& rule = RuleOf(args);
@@ -156,9 +155,8 @@ bool Oracle::Refused(OracleSession& session, const Words& args, const Rule& rule
   } else if (session.in_multi) {
     session.multi_failed = true;
   }
-  session.expected.push_back({.kind = Expected::Kind::kErrorLike,
-                              .value = Failure(text),
-                              .steps = history_.size()});
+  session.expected.push_back(
+      {.kind = Expected::Kind::kErrorLike, .value = Failure(text), .steps = history_.size()});
   return true;
 }
 

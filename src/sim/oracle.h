@@ -2,8 +2,8 @@
 // decimals. It shares the arithmetic (Decimal, which has laws of its own tests) and the error texts
 // with the node, nothing else.
 //
-// It is told each request at the moment at which the node executes it, in the same order, and appends
-// the replies to expect to the client's list.
+// It is told each request at the moment at which the node executes it, in the same order, and
+// appends the replies to expect to the client's list.
 #pragma once
 
 #include <cstdint>
@@ -27,16 +27,16 @@ using Words = std::vector<std::string>;
 struct Expected {
   enum class Kind : std::uint8_t {
     kExact,
-    kNoError,        // anything but an error
+    kNoError,  // anything but an error
     kAnything,
-    kErrorLike,      // an error that begins with value.text
-    kSameItems,      // an array with the items of value, in any order
-    kScan,           // [cursor, names]: the names in any order
-    kOneOf           // one of the items of value, null if there are none
+    kErrorLike,  // an error that begins with value.text
+    kSameItems,  // an array with the items of value, in any order
+    kScan,       // [cursor, names]: the names in any order
+    kOneOf       // one of the items of value, null if there are none
   };
   Kind kind = Kind::kExact;
   RespValue value;
-  std::size_t steps = 0;   // of the history, when it was made: it may show all of them
+  std::size_t steps = 0;     // of the history, when it was made: it may show all of them
   bool ends_request = true;  // the last reply of its request; false for pushes
 };
 
@@ -83,8 +83,8 @@ class Oracle {
   void Sweep(const std::string& name) { Drop(name); }
 
   // Whether a name's counter was not written for `ms`, as far as a clock that jumps can tell. Of a
-  // name that was dropped and made again (replay does that too) nobody knows: the keyspace may still
-  // have its old time.
+  // name that was dropped and made again (replay does that too) nobody knows: the keyspace may
+  // still have its old time.
   bool Untouched(const std::string& name, WallMs now, std::int64_t ms) const;
   void ClockJumped() { ++clock_epoch_; }
   void Recovered(WallMs now);

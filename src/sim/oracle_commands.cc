@@ -18,7 +18,9 @@ std::string BadTime(std::string_view command) {
   return "ERR invalid expire time in '" + ToLower(command) + "' command";
 }
 
-std::int64_t Int(const std::string& text) { return *ParseInt64(text); }
+std::int64_t Int(const std::string& text) {
+  return *ParseInt64(text);
+}
 
 // "EX 10" and its kin: the time, or 0 if it is not one that may be set.
 WallMs TimeOf(const std::string& word, const std::string& amount, WallMs now) {
@@ -33,7 +35,9 @@ bool NamesTime(const std::string& word) {
   return word == "EX" || word == "PX" || word == "EXAT" || word == "PXAT";
 }
 
-RespValue OldValue(const Cell* cell) { return cell == nullptr ? Nothing() : Bulk(cell->value); }
+RespValue OldValue(const Cell* cell) {
+  return cell == nullptr ? Nothing() : Bulk(cell->value);
+}
 
 }  // namespace
 
@@ -89,11 +93,18 @@ void Oracle::Increx(Call& call) {
   bool saturate = false, enx = false;
   WallMs at = -1;
   for (std::size_t i = 4; i < args.size(); ++i) {
-    if (args[i] == "LBOUND") lower = *Decimal::Parse(args[++i]);
-    else if (args[i] == "UBOUND") upper = *Decimal::Parse(args[++i]);
-    else if (args[i] == "SATURATE") saturate = true;
-    else if (args[i] == "ENX") enx = true;
-    else if (NamesTime(args[i])) { at = TimeOf(args[i], args[i + 1], now); ++i; }
+    if (args[i] == "LBOUND")
+      lower = *Decimal::Parse(args[++i]);
+    else if (args[i] == "UBOUND")
+      upper = *Decimal::Parse(args[++i]);
+    else if (args[i] == "SATURATE")
+      saturate = true;
+    else if (args[i] == "ENX")
+      enx = true;
+    else if (NamesTime(args[i])) {
+      at = TimeOf(args[i], args[i + 1], now);
+      ++i;
+    }
   }
   if (lower > upper) return call.Reply(Failure("ERR LBOUND can't be greater than UBOUND"));
   if (at == 0) return call.Reply(Failure(BadTime("increx")));
@@ -155,7 +166,7 @@ void Oracle::MGet(Call& call) {
   std::vector<RespValue> items;
   for (std::size_t i = 1; i < call.args.size(); ++i) {
     const Cell* cell = Live(call.args[i], call.now.wall_ms);
-    items.push_back(cell != nullptr         ? Bulk(cell->value)
+    items.push_back(cell != nullptr      ? Bulk(cell->value)
                     : call.session.redis ? Nothing()
                                          : Text("0"));
   }
@@ -378,7 +389,8 @@ void Oracle::Exec(Call& call) {
   // A watched counter that has expired has changed, even if it was so already at its WATCH.
   bool changed = session.watch_dirty;
   for (const std::string& name : session.watched) {
-    changed = changed || (Live(name, call.now.wall_ms) == nullptr && history_.Find(name) != nullptr);
+    changed =
+        changed || (Live(name, call.now.wall_ms) == nullptr && history_.Find(name) != nullptr);
   }
   const std::vector<Words> queued = std::move(session.queued);
   session.in_multi = session.multi_failed = session.watch_dirty = false;
@@ -415,8 +427,8 @@ void Oracle::Subscribe(Call& call) {
     const std::string& name = call.args[i];
     const auto [it, added] = session.feeds.try_emplace(name);
     it->second.interval_ms = 1000;
-    it->second.next_ms = added ? call.now.wall_ms
-                               : std::min(it->second.next_ms, call.now.wall_ms + 1000);
+    it->second.next_ms =
+        added ? call.now.wall_ms : std::min(it->second.next_ms, call.now.wall_ms + 1000);
     const auto count = static_cast<std::int64_t>(session.feeds.size());
     call.Reply(PushOf(session.resp, {Text("subscribe"), Text(name), Number(count)}));
   }
@@ -467,7 +479,9 @@ void Oracle::Reset(Call& call) {
   call.Reply(Simple("RESET"));
 }
 
-void Oracle::Anything(Call& call) { call.Reply(Expected::Kind::kAnything); }
+void Oracle::Anything(Call& call) {
+  call.Reply(Expected::Kind::kAnything);
+}
 
 Oracle::Rule Oracle::RuleOf(const Words& args) {
   static const std::map<std::string_view, Rule> rules = [] {
@@ -508,8 +522,10 @@ Oracle::Rule Oracle::RuleOf(const Words& args) {
     connection("DISCARD", {.handler = &Oracle::Discard, .immediate = true});
     connection("WATCH", {.handler = &Oracle::Watch, .immediate = true});
     connection("UNWATCH", {.handler = &Oracle::Unwatch});
-    connection("SUBSCRIBE", {.handler = &Oracle::Subscribe, .while_subscribed = true, .never_in_multi = true});
-    connection("UNSUBSCRIBE", {.handler = &Oracle::Unsubscribe, .while_subscribed = true, .never_in_multi = true});
+    connection("SUBSCRIBE",
+               {.handler = &Oracle::Subscribe, .while_subscribed = true, .never_in_multi = true});
+    connection("UNSUBSCRIBE",
+               {.handler = &Oracle::Unsubscribe, .while_subscribed = true, .never_in_multi = true});
     connection("PING", {.handler = &Oracle::Ping, .while_subscribed = true});
     connection("HELLO", {.handler = &Oracle::Hello, .never_in_multi = true});
     table["SAVE"].never_in_multi = true;

@@ -13,7 +13,9 @@ struct Oracle::Call {
   Now now;
   std::vector<Expected>& replies;
 
-  void Reply(RespValue value) { replies.push_back({.kind = Expected::Kind::kExact, .value = std::move(value)}); }
+  void Reply(RespValue value) {
+    replies.push_back({.kind = Expected::Kind::kExact, .value = std::move(value)});
+  }
   void Reply(Expected::Kind kind, RespValue value = {}) {
     replies.push_back({.kind = kind, .value = std::move(value)});
   }
@@ -40,11 +42,15 @@ inline RespValue Failure(std::string_view text) {
 inline RespValue Number(std::int64_t value) {
   return {.type = RespValue::Type::kInteger, .integer = value, .text = {}, .items = {}};
 }
-inline RespValue Nothing() { return {}; }
+inline RespValue Nothing() {
+  return {};
+}
 inline RespValue List(std::vector<RespValue> items) {
   return {.type = RespValue::Type::kArray, .integer = 0, .text = {}, .items = std::move(items)};
 }
-inline RespValue Bulk(const Decimal& value) { return Text(value.ToString()); }
+inline RespValue Bulk(const Decimal& value) {
+  return Text(value.ToString());
+}
 // As INCR replies it.
 inline RespValue Counter(bool redis, const Decimal& value) {
   return redis && value.IsInt64() ? Number(value.Int64()) : Bulk(value);

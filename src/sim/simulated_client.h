@@ -17,11 +17,11 @@ struct Simulation::Client {
   Workload::ClientState state;
   OracleSession session;
   std::string unsent;
-  std::uint64_t written = 0;    // bytes of requests, of this connection
+  std::uint64_t written = 0;  // bytes of requests, of this connection
   std::uint64_t delivered = 0;
   std::deque<std::pair<std::uint64_t, Words>> requests;  // with the position of their last byte
   bool queued = false;
-  std::string received;         // the beginning of a reply
+  std::string received;  // the beginning of a reply
 };
 
 }  // namespace jeton::sim

@@ -15,8 +15,22 @@ constexpr int kRequestsWaitingMax = 200;  // of one client
 constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
 
 enum Kind : std::uint64_t {
-  kWrite = 1, kDeliver, kTurn, kFlush, kSend, kReply, kTick, kUpkeep, kSnapshot, kTime, kChurn,
-  kBreak, kStart, kCrash, kEnd, kDisk
+  kWrite = 1,
+  kDeliver,
+  kTurn,
+  kFlush,
+  kSend,
+  kReply,
+  kTick,
+  kUpkeep,
+  kSnapshot,
+  kTime,
+  kChurn,
+  kBreak,
+  kStart,
+  kCrash,
+  kEnd,
+  kDisk
 };
 
 }  // namespace
@@ -130,12 +144,12 @@ void Simulation::Connect(Client& client) {
   client.requests.clear();
   client.written = client.delivered = 0;
   client.queued = false;
-  client.connection = &node_->worker(client.worker)
-                           .Open({.address = "sim:" + std::to_string(client.index),
-                                  .local_address = "sim:0",
-                                  .dialect = redis ? command::Dialect::kRedis
-                                                   : command::Dialect::kDiscnt},
-                                 NodeNow());
+  client.connection =
+      &node_->worker(client.worker)
+           .Open({.address = "sim:" + std::to_string(client.index),
+                  .local_address = "sim:0",
+                  .dialect = redis ? command::Dialect::kRedis : command::Dialect::kDiscnt},
+                 NodeNow());
   client.connection->transport = &client;
   oracle_.Add(client.session);
 }
@@ -156,9 +170,8 @@ Simulation::Client* Simulation::Owner(const node::Connection& connection) {
 void Simulation::Churn() {
   if (!swarm_.Has(Feature::kChurn)) return;
   Client& client = *clients_[prng_.Below(clients_.size())];
-  Event(kChurn, static_cast<std::uint64_t>(client.index), [&] {
-    return "client " + std::to_string(client.index) + " reconnects";
-  });
+  Event(kChurn, static_cast<std::uint64_t>(client.index),
+        [&] { return "client " + std::to_string(client.index) + " reconnects"; });
   if (client.connection != nullptr) {
     node::Connection& connection = *client.connection;
     Disconnect(client);
@@ -232,8 +245,8 @@ void Simulation::Turn(int index) {
       const Words words = std::move(client->requests.front().second);
       client->requests.pop_front();
       Event(kTurn, 99, [&] {
-        return "  executes " + words[0] + (words.size() > 1 ? " " + words[1] : "") +
-               " of client " + std::to_string(client->index);
+        return "  executes " + words[0] + (words.size() > 1 ? " " + words[1] : "") + " of client " +
+               std::to_string(client->index);
       });
       oracle_.Execute(client->session, words, {.wall_ms = wall_ms_, .mono_ns = mono_ns_}, refusals);
     }
@@ -247,8 +260,9 @@ void Simulation::Flush() {
   log_wanted_ = false;
   const Status flushed = node_->FlushLog(true);
   Event(kFlush, flushed.ok() ? 1 : 0, [&] {
-    return "flush: " + (flushed ? "durable up to " + std::to_string(node_->store().log().durable_lsn())
-                                : flushed.error().text);
+    return "flush: " + (flushed
+                            ? "durable up to " + std::to_string(node_->store().log().durable_lsn())
+                            : flushed.error().text);
   });
 }
 
@@ -307,12 +321,12 @@ void Simulation::Receive(Client& client, std::string_view bytes) {
 
 void Simulation::OnReply(Client& client, const RespValue& reply) {
   ++result_.counts.replies;
-  Event(kReply, HashBytes(reply.ToText(), 11), [&] {
-    return "client " + std::to_string(client.index) + " gets " + reply.ToText();
-  });
+  Event(kReply, HashBytes(reply.ToText(), 11),
+        [&] { return "client " + std::to_string(client.index) + " gets " + reply.ToText(); });
   auto& expected = client.session.expected;
-  if (expected.empty()) return Fail("client " + std::to_string(client.index) +
-                                    " gets a reply too many: " + reply.ToText());
+  if (expected.empty())
+    return Fail("client " + std::to_string(client.index) +
+                " gets a reply too many: " + reply.ToText());
   const std::string mismatch = Mismatch(expected.front(), reply);
   if (!mismatch.empty()) {
     return Fail("client " + std::to_string(client.index) + ": " + mismatch);
@@ -339,15 +353,13 @@ void Simulation::PassTime() {
     wall_ms_ += prng_.Between(-3'600'000, 3'600'000);
     oracle_.ClockJumped();
   }
-  Event(kTime, static_cast<std::uint64_t>(wall_ms_), [&] {
-    return "time passes, now " + std::to_string(wall_ms_) + " ms";
-  });
+  Event(kTime, static_cast<std::uint64_t>(wall_ms_),
+        [&] { return "time passes, now " + std::to_string(wall_ms_) + " ms"; });
 }
 
 void Simulation::Tick(int index) {
-  Event(kTick, static_cast<std::uint64_t>(index), [&] {
-    return "tick of worker " + std::to_string(index);
-  });
+  Event(kTick, static_cast<std::uint64_t>(index),
+        [&] { return "tick of worker " + std::to_string(index); });
   node_->worker(index).Tick(NodeNow());
   for (auto& client : clients_) {
     if (client->connection == nullptr || client->worker != index) continue;
@@ -383,7 +395,8 @@ void Simulation::NoteSweeps(bool checked) {
     const bool idle = swarm_.drop_zeros && cell.value.IsZero() && cell.expires_at == 0 &&
                       !cell.precision &&
                       oracle_.Untouched(name, wall_ms_, engine::Keyspace::kZeroLifetimeMs);
-    if (checked && !expired && !idle) Fail("upkeep dropped what should stay: " + Describe({{name, cell}}));
+    if (checked && !expired && !idle)
+      Fail("upkeep dropped what should stay: " + Describe({{name, cell}}));
   }
   for (const auto& [partition, names] : gone) {
     for (const std::string& name : names) oracle_.Sweep(name);
@@ -408,15 +421,14 @@ void Simulation::Snapshot() {
 }
 
 void Simulation::BreakSomething() {
-  Feature kinds[] = {Feature::kDiskFull, Feature::kDiskFull, Feature::kShortWrites,
-                     Feature::kSyncErrors, Feature::kWriteErrors, Feature::kDeathInMidAir,
+  Feature kinds[] = {Feature::kDiskFull,     Feature::kDiskFull,    Feature::kShortWrites,
+                     Feature::kSyncErrors,   Feature::kWriteErrors, Feature::kDeathInMidAir,
                      Feature::kDeathInMidAir};
   const Feature kind = kinds[prng_.Below(std::size(kinds))];
   if (!swarm_.Has(kind)) return;
   const std::uint64_t in = prng_.Below(6);
-  Event(kBreak, static_cast<std::uint64_t>(kind) << 8 ^ in, [&] {
-    return "fault " + std::string(NameOf(kind)) + " in " + std::to_string(in);
-  });
+  Event(kBreak, static_cast<std::uint64_t>(kind) << 8 ^ in,
+        [&] { return "fault " + std::string(NameOf(kind)) + " in " + std::to_string(in); });
   switch (kind) {
     case Feature::kDiskFull:
       disk_limited_ = !disk_limited_;
@@ -455,8 +467,8 @@ State Simulation::ReadState() const {
 void Simulation::CompareState(const char* when) {
   const State found = ReadState();
   if (found == history_.state()) return;
-  Fail(std::string("the state ") + when + " is not the oracle's: " +
-       Difference(history_.state(), found));
+  Fail(std::string("the state ") + when +
+       " is not the oracle's: " + Difference(history_.state(), found));
 }
 
 // ---- the end: faults stop, and everything has to come right
@@ -512,6 +524,8 @@ void Simulation::CheckSwept() {
   }
 }
 
-RunResult RunSeed(const RunOptions& options) { return Simulation(options).Run(); }
+RunResult RunSeed(const RunOptions& options) {
+  return Simulation(options).Run();
+}
 
 }  // namespace jeton::sim

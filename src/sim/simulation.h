@@ -42,8 +42,8 @@ struct RunOptions {
 struct RunResult {
   bool ok = true;
   std::string reason;
-  int failed_at = 0;         // the step
-  std::uint64_t hash = 0;    // over all events and replies
+  int failed_at = 0;       // the step
+  std::uint64_t hash = 0;  // over all events and replies
   std::vector<std::string> last_events;
   // How much happened, for those who wonder whether the seeds reach anything.
   struct Counts {
@@ -110,7 +110,9 @@ class Simulation {
 
   void Fail(const std::string& reason);
   bool failed() const { return !result_.ok; }
-  void Mix(std::uint64_t word) { result_.hash = HashBytes({reinterpret_cast<const char*>(&word), 8}, result_.hash); }
+  void Mix(std::uint64_t word) {
+    result_.hash = HashBytes({reinterpret_cast<const char*>(&word), 8}, result_.hash);
+  }
   void Event(std::uint64_t kind, std::uint64_t detail, const std::function<std::string()>& text);
 
   const RunOptions options_;
@@ -127,7 +129,7 @@ class Simulation {
   command::Settings settings_;
   std::unique_ptr<node::Node> node_;  // null while the process is down
   bool ready_ = false;
-  bool disk_failure_ = false;         // the node has said so
+  bool disk_failure_ = false;  // the node has said so
   bool log_wanted_ = false;
   bool disk_limited_ = false;
 
@@ -135,7 +137,8 @@ class Simulation {
   Oracle oracle_;
   Workload workload_;
   std::vector<std::unique_ptr<Client>> clients_;
-  std::vector<std::vector<Client*>> queues_;  // by worker: who has input for the next turn, in order
+  std::vector<std::vector<Client*>>
+      queues_;                  // by worker: who has input for the next turn, in order
   std::size_t seen_steps_ = 0;  // what replies that arrived have shown of the history
   // At the last crash: which steps have to be there after each kind of crash.
   std::size_t must_survive_kill_ = 0, must_survive_power_ = 0;

@@ -24,8 +24,8 @@ node::Environment Simulation::MakeEnvironment() {
   for (std::uint64_t& word : env.fresh.random) word = prng_.Next();
   env.owner = "process of the simulator";
   env.workers = swarm_.workers;
-  env.log_options = LogOptions{.segment_size = swarm_.segment_size,
-                               .staged_bytes_max = swarm_.staged_bytes_max};
+  env.log_options =
+      LogOptions{.segment_size = swarm_.segment_size, .staged_bytes_max = swarm_.staged_bytes_max};
   env.mono_now = [this] { return mono_ns_; };
   env.wall_now = [this] { return NodeNow().wall_ms; };
   env.say = [this](node::LogLevel, std::string_view line) {
@@ -73,9 +73,8 @@ bool Simulation::TryStart(bool with_faults) {
   armed = armed || disk_limited_;
   directory_ = MakeLyingDirectory(disk_.Mount(), options_.canary);
   auto opened = node::Node::Open(MakeEnvironment());
-  Event(kStartEvent, opened.ok() ? 1 : 0, [&] {
-    return "start" + (opened ? std::string() : ": " + opened.error().text);
-  });
+  Event(kStartEvent, opened.ok() ? 1 : 0,
+        [&] { return "start" + (opened ? std::string() : ": " + opened.error().text); });
   if (!opened) {
     if (!armed) Fail("the data directory does not open: " + opened.error().text);
     Shut(DrawCrash());
@@ -131,7 +130,8 @@ void Simulation::CheckRecovered() {
   result_.counts.lost_steps += history_.size() - *match;
   Event(kStartEvent, *match, [&] {
     return "after recovery there are " + std::to_string(*match) + " of " +
-           std::to_string(history_.size()) + " changes, " + std::to_string(least) + " were promised";
+           std::to_string(history_.size()) + " changes, " + std::to_string(least) +
+           " were promised";
   });
   history_.CutTo(*match);
   oracle_.Recovered(wall_ms_);
@@ -214,7 +214,9 @@ void Simulation::Shut(CrashKind kind) {
   ready_ = disk_failure_ = log_wanted_ = false;
 }
 
-void Simulation::HandleDeath() { Crash(DrawCrash()); }
+void Simulation::HandleDeath() {
+  Crash(DrawCrash());
+}
 
 void Simulation::ShutDown() {
   for (int i = 0; i < swarm_.workers && !failed(); ++i) Turn(i);
@@ -224,9 +226,8 @@ void Simulation::ShutDown() {
   const bool save = swarm_.Has(Feature::kSnapshots) && prng_.Chance(0.3);
   const Status ended = node_->Shutdown(save ? command::Host::ShutdownSave::kSave
                                             : command::Host::ShutdownSave::kDefault);
-  Event(kCrashEvent, ended.ok() ? 3 : 4, [&] {
-    return "orderly end" + (ended ? std::string() : ": " + ended.error().text);
-  });
+  Event(kCrashEvent, ended.ok() ? 3 : 4,
+        [&] { return "orderly end" + (ended ? std::string() : ": " + ended.error().text); });
   if (disk_.died()) return HandleDeath();
   must_survive_kill_ = StepsPromised(CrashKind::kKill);
   must_survive_power_ = StepsPromised(CrashKind::kPowerLoss);
@@ -252,8 +253,8 @@ void Simulation::FailGates() {
     auto& expected = client->session.expected;
     const auto requests = static_cast<std::size_t>(std::count_if(
         expected.begin(), expected.end(), [](const Expected& e) { return e.ends_request; }));
-    expected.assign(requests, {.kind = Expected::Kind::kErrorLike,
-                               .value = Failure("ERR the disk failed")});
+    expected.assign(requests,
+                    {.kind = Expected::Kind::kErrorLike, .value = Failure("ERR the disk failed")});
   }
   for (int i = 0; i < swarm_.workers; ++i) node_->worker(i).FailGates();
   if (prng_.Chance(0.7)) return;

@@ -8,17 +8,28 @@ namespace jeton::sim {
 namespace {
 
 constexpr std::array<std::string_view, static_cast<unsigned>(Feature::kCount)> kFeatureNames = {
-    "transactions", "subscriptions", "expiry",       "fractions",    "flushall",
-    "bad-requests", "walks",         "pipelines",    "clock-jumps",  "snapshots",
-    "save-points",  "kill",          "power-loss",   "mid-air",      "shutdown",
-    "disk-full",    "short-writes",  "sync-errors",  "write-errors", "read-errors",
-    "faulty-recovery", "churn",      "slow-log",     "tiny-segments", "tiny-staging"};
+    "transactions",    "subscriptions", "expiry",      "fractions",     "flushall",
+    "bad-requests",    "walks",         "pipelines",   "clock-jumps",   "snapshots",
+    "save-points",     "kill",          "power-loss",  "mid-air",       "shutdown",
+    "disk-full",       "short-writes",  "sync-errors", "write-errors",  "read-errors",
+    "faulty-recovery", "churn",         "slow-log",    "tiny-segments", "tiny-staging"};
 
 constexpr std::array<std::string_view, static_cast<unsigned>(Canary::kCount)> kCanaryNames = {
-    "none",          "sync-lies",       "sync-error-hidden", "directory-sync-lies",
-    "snapshot-unsynced", "write-lost",  "nospace-hidden",    "rename-lost",
-    "early-reply",   "recovery-forgets", "recovery-doubles", "recovery-loses-expiry",
-    "half-unit",     "late-clock",      "error-acknowledged"};
+    "none",
+    "sync-lies",
+    "sync-error-hidden",
+    "directory-sync-lies",
+    "snapshot-unsynced",
+    "write-lost",
+    "nospace-hidden",
+    "rename-lost",
+    "early-reply",
+    "recovery-forgets",
+    "recovery-doubles",
+    "recovery-loses-expiry",
+    "half-unit",
+    "late-clock",
+    "error-acknowledged"};
 
 template <typename E, std::size_t n>
 std::optional<E> ByName(const std::array<std::string_view, n>& names, std::string_view name) {
@@ -30,11 +41,15 @@ std::optional<E> ByName(const std::array<std::string_view, n>& names, std::strin
 
 }  // namespace
 
-std::string_view NameOf(Feature feature) { return kFeatureNames[static_cast<unsigned>(feature)]; }
+std::string_view NameOf(Feature feature) {
+  return kFeatureNames[static_cast<unsigned>(feature)];
+}
 std::optional<Feature> FeatureByName(std::string_view name) {
   return ByName<Feature>(kFeatureNames, name);
 }
-std::string_view NameOf(Canary canary) { return kCanaryNames[static_cast<unsigned>(canary)]; }
+std::string_view NameOf(Canary canary) {
+  return kCanaryNames[static_cast<unsigned>(canary)];
+}
 std::optional<Canary> CanaryByName(std::string_view name) {
   return ByName<Canary>(kCanaryNames, name);
 }

@@ -21,12 +21,12 @@ enum class Feature : unsigned {
   kFractions,
   kFlushAll,
   kBadRequests,
-  kWalks,          // KEYS, SCAN, RANDOMKEY, DBSIZE
+  kWalks,  // KEYS, SCAN, RANDOMKEY, DBSIZE
   kPipelines,
   kClockJumps,
   kSnapshots,
   kSavePoints,
-  kKill,           // the process dies, the system lives
+  kKill,  // the process dies, the system lives
   kPowerLoss,
   kDeathInMidAir,  // at some operation of the disk
   kShutdown,
@@ -34,10 +34,10 @@ enum class Feature : unsigned {
   kShortWrites,
   kSyncErrors,
   kWriteErrors,
-  kReadErrors,     // while recovering
-  kFaultyRecovery, // dies while recovering
-  kChurn,          // clients come and go
-  kSlowLog,        // the log is flushed late
+  kReadErrors,      // while recovering
+  kFaultyRecovery,  // dies while recovering
+  kChurn,           // clients come and go
+  kSlowLog,         // the log is flushed late
   kTinySegments,
   kTinyStaging,
   kCount
@@ -52,8 +52,8 @@ struct Swarm {
   int workers = 1;
   int clients = 3;
   int names = 8;
-  double zipf = 1.0;           // the exponent of the names' popularity
-  double crash_rate = 0.01;    // per step
+  double zipf = 1.0;         // the exponent of the names' popularity
+  double crash_rate = 0.01;  // per step
   double fault_rate = 0.01;
   std::uint64_t segment_size = 64u << 10;
   std::uint64_t staged_bytes_max = 1u << 20;

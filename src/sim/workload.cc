@@ -12,7 +12,9 @@ std::string Pick(Prng& prng, T... words) {
   return std::string(all[prng.Below(sizeof...(words))]);
 }
 
-void Append(Words& words, const Words& more) { words.insert(words.end(), more.begin(), more.end()); }
+void Append(Words& words, const Words& more) {
+  words.insert(words.end(), more.begin(), more.end());
+}
 
 }  // namespace
 
@@ -20,7 +22,8 @@ Workload::Workload(const Swarm& swarm, Prng& prng) : swarm_(swarm), prng_(prng) 
   double sum = 0;
   for (int i = 0; i < swarm.names; ++i) {
     // Names of all lengths, some with bytes that need care.
-    names_.push_back("n" + std::to_string(i) + (i % 7 == 3 ? std::string(200, 'x') : std::string()) +
+    names_.push_back("n" + std::to_string(i) +
+                     (i % 7 == 3 ? std::string(200, 'x') : std::string()) +
                      (i % 5 == 4 ? std::string("\r\n\0 ", 4) : std::string()));
     sum += 1 / std::pow(i + 1, swarm.zipf);
     cumulative_.push_back(sum);
@@ -45,25 +48,36 @@ std::string Workload::Amount() {
   return std::to_string(prng_.Between(-3, prng_.Chance(0.2) ? 100'000 : 5));
 }
 
-std::string Workload::Value() { return prng_.Chance(0.25) ? "0" : Amount(); }
+std::string Workload::Value() {
+  return prng_.Chance(0.25) ? "0" : Amount();
+}
 
 Words Workload::Increment() {
   switch (prng_.Below(6)) {
-    case 0: return {"DECR", Name()};
-    case 1: return {"INCRBY", Name(), Amount()};
-    case 2: return {"DECRBY", Name(), Pick(prng_, "1", "2", "7", "1000000007")};
-    case 3: return {"INCRBYFLOAT", Name(), Amount()};
-    default: return {"INCR", Name()};
+    case 0:
+      return {"DECR", Name()};
+    case 1:
+      return {"INCRBY", Name(), Amount()};
+    case 2:
+      return {"DECRBY", Name(), Pick(prng_, "1", "2", "7", "1000000007")};
+    case 3:
+      return {"INCRBYFLOAT", Name(), Amount()};
+    default:
+      return {"INCR", Name()};
   }
 }
 
 Words Workload::ExpiryWords(WallMs now) {
   const std::int64_t in = prng_.Chance(0.1) ? prng_.Between(-5, 0) : prng_.Between(1, 5000);
   switch (prng_.Below(4)) {
-    case 0: return {"EX", std::to_string(in <= 0 ? in : 1 + in / 1000)};
-    case 1: return {"PX", std::to_string(in)};
-    case 2: return {"EXAT", std::to_string(now / 1000 + in / 500)};
-    default: return {"PXAT", std::to_string(now + in)};
+    case 0:
+      return {"EX", std::to_string(in <= 0 ? in : 1 + in / 1000)};
+    case 1:
+      return {"PX", std::to_string(in)};
+    case 2:
+      return {"EXAT", std::to_string(now / 1000 + in / 500)};
+    default:
+      return {"PXAT", std::to_string(now + in)};
   }
 }
 
@@ -93,32 +107,48 @@ Words Workload::Increx(WallMs now) {
 
 Words Workload::Write() {
   switch (prng_.Below(5)) {
-    case 0: return {"SETNX", Name(), Value()};
-    case 1: return {"GETSET", Name(), Value()};
-    case 2: return {"GETDEL", Name()};
-    case 3: return {"PRECISION", Name(), Pick(prng_, "0", "2.2", "10", "-1", "0.5")};
-    default: return {"SET", Name(), Value()};
+    case 0:
+      return {"SETNX", Name(), Value()};
+    case 1:
+      return {"GETSET", Name(), Value()};
+    case 2:
+      return {"GETDEL", Name()};
+    case 3:
+      return {"PRECISION", Name(), Pick(prng_, "0", "2.2", "10", "-1", "0.5")};
+    default:
+      return {"SET", Name(), Value()};
   }
 }
 
 Words Workload::Expiry(WallMs now) {
   const std::int64_t in = prng_.Chance(0.1) ? prng_.Between(-5000, 0) : prng_.Between(1, 6000);
   switch (prng_.Below(9)) {
-    case 0: return {"PERSIST", Name()};
-    case 1: return {Pick(prng_, "SETEX", "PSETEX"), Name(), std::to_string(prng_.Between(0, 5)), Value()};
+    case 0:
+      return {"PERSIST", Name()};
+    case 1:
+      return {Pick(prng_, "SETEX", "PSETEX"), Name(), std::to_string(prng_.Between(0, 5)), Value()};
     case 2: {
       Words words{"GETEX", Name()};
       Append(words, prng_.Chance(0.3) ? Words{"PERSIST"} : ExpiryWords(now));
       return words;
     }
-    default: break;
+    default:
+      break;
   }
   Words words;
   switch (prng_.Below(4)) {
-    case 0: words = {"EXPIRE", Name(), std::to_string(in / 1000)}; break;
-    case 1: words = {"PEXPIRE", Name(), std::to_string(in)}; break;
-    case 2: words = {"EXPIREAT", Name(), std::to_string((now + in) / 1000)}; break;
-    default: words = {"PEXPIREAT", Name(), std::to_string(now + in)}; break;
+    case 0:
+      words = {"EXPIRE", Name(), std::to_string(in / 1000)};
+      break;
+    case 1:
+      words = {"PEXPIRE", Name(), std::to_string(in)};
+      break;
+    case 2:
+      words = {"EXPIREAT", Name(), std::to_string((now + in) / 1000)};
+      break;
+    default:
+      words = {"PEXPIREAT", Name(), std::to_string(now + in)};
+      break;
   }
   if (prng_.Chance(0.4)) words.push_back(Pick(prng_, "NX", "XX", "GT", "LT"));
   return words;
@@ -126,19 +156,27 @@ Words Workload::Expiry(WallMs now) {
 
 Words Workload::Read() {
   switch (prng_.Below(8)) {
-    case 0: return {"MGET", Name(), Name(), Name()};
-    case 1: return {"EXISTS", Name(), Name()};
-    case 2: return {Pick(prng_, "TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME"), Name()};
-    case 3: return {"TYPE", Name()};
-    case 4: return {"PRECISION", Name()};
-    case 5: return {"GET", Name(), "STATE"};
-    default: return {"GET", Name()};
+    case 0:
+      return {"MGET", Name(), Name(), Name()};
+    case 1:
+      return {"EXISTS", Name(), Name()};
+    case 2:
+      return {Pick(prng_, "TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME"), Name()};
+    case 3:
+      return {"TYPE", Name()};
+    case 4:
+      return {"PRECISION", Name()};
+    case 5:
+      return {"GET", Name(), "STATE"};
+    default:
+      return {"GET", Name()};
   }
 }
 
 Words Workload::Several() {
   switch (prng_.Below(4)) {
-    case 0: return {Pick(prng_, "DEL", "UNLINK"), Name(), Name()};
+    case 0:
+      return {Pick(prng_, "DEL", "UNLINK"), Name(), Name()};
     case 1: {
       Words words{"MINCRBY", Amount()};
       for (std::uint64_t n = 1 + prng_.Below(4); n > 0; --n) words.push_back(Name());
@@ -180,7 +218,8 @@ Words Workload::Rare(ClientState& client) {
       break;
     case 4:
       if (Has(Feature::kSnapshots) && prng_.Chance(0.5) && !client.in_multi) {
-        // A SAVE that meets a fault changes in the middle of a turn what the rest of it is answered.
+        // A SAVE that meets a fault changes in the middle of a turn what the rest of it is
+        // answered.
         return {swarm_.HasDiskFaults() || prng_.Chance(0.6) ? "BGSAVE" : "SAVE"};
       }
       break;
