@@ -4,6 +4,7 @@
 // execute. The counter `bytes` is what a counter or key takes, all included.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "base/prng.h"
 #include "engine/keyspace.h"
+#include "engine/tree.h"
 #include "engine/unit.h"
 
 namespace jeton::engine {
@@ -154,6 +156,153 @@ void BM_Load(benchmark::State& state) {
   state.SetItemsProcessed(loaded);
 }
 BENCHMARK(BM_Load)->Unit(benchmark::kMillisecond)->Iterations(2);
+
+// ---- trees
+
+constexpr Bucket kToday = 20'000;
+constexpr std::size_t kKeysPerCommand = 1000;
+
+std::string KeyOf(std::uint64_t i) {
+  return std::to_string(10'000'000 + i);
+}
+
+// One tree of numeric keys, each with so many buckets up to today, of small values.
+struct Keys {
+  Keys(std::uint64_t count, int buckets) {
+    Unit unit(keyspace, watches);
+    unit.CreateTree(name, {});
+    const std::uint64_t empty = keyspace.used_bytes();
+    Prng prng(3);
+    for (int b = buckets - 1; b >= 0; --b) {
+      for (std::uint64_t i = 0; i < count; ++i) {
+        const std::string text = KeyOf(i);
+        unit.AddToBucket(name, tree(), tree().MakeKey(text), kToday - b, prng.Between(1, 200));
+        unit.Clear();
+      }
+    }
+    bytes_each = static_cast<double>(keyspace.used_bytes() - empty) / static_cast<double>(count);
+  }
+
+  Tree& tree() { return *keyspace.FindTree(name, 0); }
+
+  Keyspace keyspace{{.hash_seed = 1}};
+  WatchTable watches;
+  Key name = keyspace.MakeKey("articles");
+  double bytes_each = 0;
+};
+
+struct TreeShape {
+  std::uint64_t keys;
+  int buckets;
+  friend bool operator==(const TreeShape&, const TreeShape&) = default;
+};
+
+Keys& KeysOf(const benchmark::State& state) {
+  const TreeShape shape{static_cast<std::uint64_t>(state.range(0)),
+                        static_cast<int>(state.range(1))};
+  static TreeShape made{};
+  static std::unique_ptr<Keys> keys;
+  if (!(made == shape)) {
+    keys.reset();
+    keys = std::make_unique<Keys>(shape.keys, shape.buckets);
+    made = shape;
+  }
+  return *keys;
+}
+
+struct KeyTexts {
+  explicit KeyTexts(std::uint64_t keys) {
+    Prng prng(11);
+    for (std::size_t i = 0; i < kCount; ++i) text += KeyOf(prng.Below(keys));
+  }
+  std::string_view operator[](std::size_t i) const { return {text.data() + i * 8, 8}; }
+
+  static constexpr std::size_t kCount = 1000 * kKeysPerCommand;
+  std::string text;
+};
+
+// What a command over 1,000 keys does before it looks at the first.
+void Gather(const Tree& tree, const KeyTexts& texts, std::size_t first, TreeKey* keys) {
+  for (std::size_t i = 0; i < kKeysPerCommand; i += kBatch) {
+    const std::size_t end = std::min(i + kBatch, kKeysPerCommand);
+    for (std::size_t j = i; j < end; ++j) {
+      keys[j] = tree.MakeKey(texts[first + j]);
+      tree.Prefetch(keys[j]);
+    }
+  }
+}
+
+template <typename Use>
+void RunCommands(benchmark::State& state, Use use) {
+  Keys& made = KeysOf(state);
+  const KeyTexts texts(static_cast<std::uint64_t>(state.range(0)));
+  Unit unit(made.keyspace, made.watches);
+  std::vector<TreeKey> keys(kKeysPerCommand);
+  std::size_t next = 0;
+  for (auto _ : state) {
+    const std::lock_guard guard(made.keyspace.LockOf(Keyspace::PartitionOf(made.name)));
+    Tree& tree = made.tree();
+    Gather(tree, texts, next, keys.data());
+    constexpr std::size_t kAhead = 16;
+    for (std::size_t i = 0; i < kAhead; ++i) tree.PrefetchRecord(keys[i]);
+    for (std::size_t i = 0; i < kKeysPerCommand; ++i) {
+      if (i + kAhead < kKeysPerCommand) tree.PrefetchRecord(keys[i + kAhead]);
+      use(unit, made.name, tree, keys[i]);
+    }
+    unit.Clear();
+    next = (next + kKeysPerCommand) % KeyTexts::kCount;
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kKeysPerCommand));
+  state.counters["bytes"] = made.bytes_each;
+}
+
+void TreeShapes(benchmark::internal::Benchmark* bench) {
+  bench->ArgNames({"keys", "buckets"})->Args({1'000'000, 1})->Args({1'000'000, 30});
+}
+
+void BM_TreeIncrement(benchmark::State& state) {
+  RunCommands(state, [](Unit& unit, const Key& name, Tree& tree, const TreeKey& key) {
+    benchmark::DoNotOptimize(unit.AddToBucket(name, tree, key, kToday, 1));
+  });
+}
+BENCHMARK(BM_TreeIncrement)->Apply(TreeShapes);
+
+void BM_TreeSumWeek(benchmark::State& state) {
+  RunCommands(state, [](Unit&, const Key&, Tree& tree, const TreeKey& key) {
+    benchmark::DoNotOptimize(tree.SumOf(key, {kToday - 6, kToday}));
+  });
+}
+BENCHMARK(BM_TreeSumWeek)->Apply(TreeShapes);
+
+void BM_TreeTotalOfKey(benchmark::State& state) {
+  RunCommands(state, [](Unit&, const Key&, Tree& tree, const TreeKey& key) {
+    benchmark::DoNotOptimize(tree.Total(key));
+  });
+}
+BENCHMARK(BM_TreeTotalOfKey)->Apply(TreeShapes);
+
+// A slice of a whole-tree query, as TREE.TOP makes it.
+void BM_TreeScanSlice(benchmark::State& state) {
+  Keys& made = KeysOf(state);
+  std::uint64_t cursor = 0;
+  std::int64_t seen = 0;
+  for (auto _ : state) {
+    cursor = made.tree().Scan(cursor, 1000, [&](const KeyView& key) {
+      benchmark::DoNotOptimize(key.SumOf({kToday - 6, kToday}));
+      ++seen;
+    });
+  }
+  state.SetItemsProcessed(seen);
+}
+BENCHMARK(BM_TreeScanSlice)->Apply(TreeShapes);
+
+// Fewer keys: what is measured is bytes, and the sum over a year.
+void BM_TreeSumYear(benchmark::State& state) {
+  RunCommands(state, [](Unit&, const Key&, Tree& tree, const TreeKey& key) {
+    benchmark::DoNotOptimize(tree.SumOf(key, {kToday - 363, kToday}));
+  });
+}
+BENCHMARK(BM_TreeSumYear)->ArgNames({"keys", "buckets"})->Args({100'000, 365});
 
 }  // namespace
 }  // namespace jeton::engine

@@ -38,6 +38,7 @@ class KeyRecord {
  public:
   using Name = TreeKey;
   using Index = std::uint32_t;
+  static constexpr std::size_t kUsualBytes = 64;  // what a prefetch brings at least
 
   KeyRecord() = delete;
 

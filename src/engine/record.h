@@ -36,6 +36,7 @@ class Record {
   };
 
   using Name = std::string_view;
+  static constexpr std::size_t kUsualBytes = 28;  // what a prefetch brings at least
 
   Record() = delete;
 

@@ -33,7 +33,7 @@ void BasicTable<RecordT, kPrefixBits>::Clear() {
   }
   directories_.clear();
   directories_.push_back(std::make_unique<Directory>(0));
-  directory_.store(directories_.back().get(), std::memory_order_release);
+  directory_.store(Published(*directories_.back()), std::memory_order_release);
   size_ = 0;
   drained_ = 0;
   overhead_bytes_ = sizeof(Directory) + sizeof(Reference);
@@ -81,7 +81,7 @@ void BasicTable<RecordT, kPrefixBits>::PrefetchRecord(std::uint64_t hash) const 
   if (slot == end || TagIn(*slot) != tag) return;
   const std::uint8_t* record = RecordAt(*slot)->bytes();
   __builtin_prefetch(record, 1);
-  __builtin_prefetch(record + 63, 1);
+  __builtin_prefetch(record + RecordT::kUsualBytes - 1, 1);
 }
 
 template <typename RecordT, int kPrefixBits>
@@ -248,7 +248,7 @@ void BasicTable<RecordT, kPrefixBits>::DoubleDirectory() {
                                  std::memory_order_relaxed);
   }
   overhead_bytes_ += sizeof(Directory) + doubled->Size() * sizeof(Reference);
-  directory_.store(doubled.get(), std::memory_order_release);
+  directory_.store(Published(*doubled), std::memory_order_release);
   directories_.push_back(std::move(doubled));
 }
 

@@ -89,7 +89,7 @@ class BasicTable {
   std::uint64_t size() const { return size_; }
   std::uint64_t overhead_bytes() const { return overhead_bytes_; }  // beyond the pool's blocks
   std::uint64_t block_bytes() const { return segments_ * kBlockBytes; }
-  int depth() const { return directory_.load(std::memory_order_relaxed)->depth; }
+  int depth() const { return directories_.back()->depth; }
 
  private:
   static constexpr int kMaxDepth = 20;
@@ -155,9 +155,17 @@ class BasicTable {
   }
   static std::uint64_t TagIn(Slot slot) { return slot >> 48; }
 
+  // One word says where the current directory's entries are and how many bits lead into it.
+  static std::uint64_t Published(const Directory& directory) {
+    return reinterpret_cast<std::uint64_t>(directory.references.get()) |
+           static_cast<std::uint64_t>(directory.depth) << kDepthShift;
+  }
   Reference ReferenceOf(std::uint64_t hash) const {
-    const Directory* directory = directory_.load(std::memory_order_acquire);
-    return directory->references[directory->IndexOf(hash)].load(std::memory_order_relaxed);
+    const std::uint64_t directory = directory_.load(std::memory_order_acquire);
+    const auto* references =
+        reinterpret_cast<const std::atomic<Reference>*>(directory & kPointerMask);
+    const std::uint64_t i = hash << kPrefixBits >> 1 >> (63 - DepthOf(directory));
+    return references[i].load(std::memory_order_relaxed);
   }
   std::uint64_t HashOf(const RecordT* record) const { return record->HashWith(hash_seed_); }
   void Refer(std::uint64_t hash, int depth, Segment* segment);
@@ -178,8 +186,8 @@ class BasicTable {
   std::uint64_t size_ = 0;
   std::size_t drained_ = 0;  // directory entries that Drain has emptied
   std::uint64_t overhead_bytes_ = 0;
-  std::uint64_t segments_ = 0;  // of one block each
-  std::atomic<Directory*> directory_;
+  std::uint64_t segments_ = 0;                           // of one block each
+  std::atomic<std::uint64_t> directory_{0};              // as Published
   std::vector<std::unique_ptr<Directory>> directories_;  // the last one is the current
 };
 
