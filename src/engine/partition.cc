@@ -64,6 +64,7 @@ void Partition::Drop(const Key& key) {
 void Partition::Forget(const Key& key, Table::Slot* slot) {
   Record* record = Table::RecordAt(*slot);
   const WallMs expires_at = record->expires_at();
+  zeros_.Forgotten(key.hash, *record);
   table_.Erase(key.hash, slot);
   if (record->form() == Record::kTree) RemoveTree(record->tree());
   record->Destroy(slab_);

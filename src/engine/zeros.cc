@@ -25,7 +25,16 @@ void ZeroQueue::Collect(WallMs now, WallMs lifetime, std::size_t max,
   Compact();
 }
 
+bool ZeroQueue::IsForgotten(std::uint64_t hash) {
+  if (forgotten_.empty()) return false;
+  const auto found = forgotten_.find(hash);
+  if (found == forgotten_.end()) return false;
+  if (--found->second == 0) forgotten_.erase(found);
+  return true;
+}
+
 void ZeroQueue::Check(const Entry& entry, WallMs now, std::vector<std::string>& names) {
+  if (IsForgotten(entry.hash)) return;
   found_.clear();
   table_.FindAll(entry.hash, found_);
   for (Record* record : found_) {
@@ -48,6 +57,7 @@ void ZeroQueue::Check(const Entry& entry, WallMs now, std::vector<std::string>& 
 void ZeroQueue::Clear() {
   queue_ = {};
   head_ = 0;
+  forgotten_.clear();
 }
 
 void ZeroQueue::Compact() {

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/time.h"
@@ -35,6 +36,12 @@ class ZeroQueue {
   void Found(std::uint64_t hash, Record& record, WallMs now) {
     if (record.zero_state() == ZeroState::kNone) Written(hash, record, now);
   }
+  // `record` is about to go. Its entry stays in the queue and is passed over when its turn comes: it
+  // must not be taken for that of a later counter of this name.
+  void Forgotten(std::uint64_t hash, const Record& record) {
+    if (record.zero_state() != ZeroState::kNone) [[unlikely]]
+      ++forgotten_[hash];
+  }
   // Appends names of counters that were 0 and untouched for `lifetime`, at most `max`.
   void Collect(WallMs now, WallMs lifetime, std::size_t max, std::vector<std::string>& names);
   void Clear();
@@ -51,9 +58,13 @@ class ZeroQueue {
   void Check(const Entry& entry, WallMs now, std::vector<std::string>& names);
   void Compact();
 
+  // Whether the entry is that of a counter that is gone. Entries of one hash are in order of age.
+  bool IsForgotten(std::uint64_t hash);
+
   const Table& table_;  // of the same partition
   std::vector<Entry> queue_;
   std::size_t head_ = 0;        // entries before it are done
+  std::unordered_map<std::uint64_t, std::uint32_t> forgotten_;  // entries of counters that are gone
   std::vector<Record*> found_;  // reused
 };
 
