@@ -56,7 +56,6 @@ void Oracle::Touch(std::string_view name, WallMs now) {
   Written& written = written_[std::string(name)];
   written.at = now;
   written.clock_epoch = clock_epoch_;
-  written.dropped_before = written.dropped_before || history_.Find(name) == nullptr;
   for (OracleSession* session : sessions_) {
     if (session->watched.count(std::string(name)) != 0) session->watch_dirty = true;
   }
@@ -87,13 +86,11 @@ void Oracle::Drop(std::string_view name) {
 bool Oracle::Untouched(const std::string& name, WallMs now, std::int64_t ms) const {
   const auto it = written_.find(name);
   if (it == written_.end() || it->second.clock_epoch != clock_epoch_) return true;
-  if (it->second.dropped_before || replayed_) return true;
   return now - it->second.at >= ms;
 }
 
 void Oracle::Recovered(WallMs now) {
   written_.clear();
-  replayed_ = replayed_ || !history_.state().empty();
   for (const auto& [name, cell] : history_.state()) {
     written_[name] = {.at = now, .clock_epoch = clock_epoch_};
   }

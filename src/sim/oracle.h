@@ -144,13 +144,11 @@ class Oracle {
   struct Written {
     WallMs at = 0;
     std::uint64_t clock_epoch = 0;
-    bool dropped_before = false;
   };
   History& history_;
   std::set<OracleSession*> sessions_;  // only ever told of changes, so that the order is no matter
   std::map<std::string, Written, std::less<>> written_;
   std::uint64_t clock_epoch_ = 0;
-  bool replayed_ = false;
 };
 
 }  // namespace jeton::sim
