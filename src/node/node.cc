@@ -283,12 +283,16 @@ void Node::CheckSavePoints(WallMs now) {
 Status Node::Shutdown(ShutdownSave save) {
   if (!ready()) return {};
   state_->shutting_down.store(true);
+  Status saved;
   if (save == ShutdownSave::kSave) {
-    if (Status saved = SaveNow(); !saved) return saved;
+    while (snapshotter_.Step()) {
+    }
+    saved = SaveNow();
   }
   (void)store_->log().Append(RecordType::kClean, "");
   std::lock_guard guard(flush_mutex_);
-  return store_->log().Close();
+  Status closed = store_->log().Close();
+  return closed ? saved : closed;
 }
 
 // ---- command::Host

@@ -81,7 +81,7 @@ class Node final : public command::Host, public command::LogSink {
   void Upkeep(Now now);
   // One bounded slice of a running snapshot. True while there is more to do.
   bool SnapshotStep() { return snapshotter_.Step(); }
-  bool snapshot_wanted() const { return snapshotter_.running(); }
+  bool snapshot_wanted() const { return snapshotter_.wants_steps(); }
   // Ends in order: everything is durable, the log is closed. Workers have stopped.
   Status Shutdown(command::Host::ShutdownSave save);
 

@@ -6,17 +6,23 @@
 
 namespace jeton::node {
 
-Status Snapshotter::Request() {
+Status Snapshotter::Claim() {
   bool expected = false;
-  if (!requested_.compare_exchange_strong(expected, true)) {
+  if (!running_.compare_exchange_strong(expected, true)) {
     return Error{ErrorKind::kConflict, "ERR Background save already in progress"};
   }
   began_ns_.store(node_.environment().mono_now());
   return {};
 }
 
+Status Snapshotter::Request() {
+  Status claimed = Claim();
+  if (claimed) in_background_.store(true, std::memory_order_release);
+  return claimed;
+}
+
 bool Snapshotter::Step() {
-  if (!running()) return false;
+  if (!wants_steps()) return false;
   std::lock_guard guard(step_mutex_);
   Status result;
   if (Advance(true, result)) return true;
@@ -25,7 +31,7 @@ bool Snapshotter::Step() {
 }
 
 Status Snapshotter::RunAll() {
-  if (Status requested = Request(); !requested) return requested;
+  if (Status claimed = Claim(); !claimed) return claimed;
   std::lock_guard guard(step_mutex_);
   Status result;
   while (Advance(false, result)) {
@@ -107,7 +113,8 @@ void Snapshotter::End(const Status& result) {
     node_.environment().say(LogLevel::kWarning, "Snapshot failed: " + result.error().text);
     node_.NoteLogState();  // rotating it may be what failed
   }
-  requested_.store(false, std::memory_order_release);
+  in_background_.store(false, std::memory_order_release);
+  running_.store(false, std::memory_order_release);
 }
 
 }  // namespace jeton::node

@@ -41,7 +41,10 @@ class Snapshotter {
   // SAVE: does all of it. The caller holds the TurnLock exclusively.
   Status RunAll();
 
-  bool running() const { return requested_.load(std::memory_order_acquire); }
+  bool running() const { return running_.load(std::memory_order_acquire); }
+  // A requested one waits for Step. Not so while RunAll runs: Step would wait for the TurnLock, which
+  // RunAll's caller holds.
+  bool wants_steps() const { return in_background_.load(std::memory_order_acquire); }
   bool last_ok() const { return last_ok_.load(std::memory_order_relaxed); }
   WallMs last_save_ms() const { return last_save_ms_.load(std::memory_order_relaxed); }
   void set_last_save_ms(WallMs at) { last_save_ms_.store(at); }
@@ -49,6 +52,7 @@ class Snapshotter {
   double current_seconds() const;
 
  private:
+  Status Claim();
   Status Begin();
   Status Slice(bool lock_turn);
   Status Finish();
@@ -58,7 +62,8 @@ class Snapshotter {
 
   Node& node_;
   std::mutex step_mutex_;
-  std::atomic<bool> requested_{false};
+  std::atomic<bool> running_{false};
+  std::atomic<bool> in_background_{false};
   std::atomic<bool> last_ok_{true};
   std::atomic<WallMs> last_save_ms_{0};
   std::atomic<double> last_seconds_{-1};
