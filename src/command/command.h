@@ -109,6 +109,8 @@ void AddCounterCommands(CommandTable& table);      // counters.cc: INCR ... MINC
 void AddStringCommands(CommandTable& table);       // strings.cc: GET SET MGET MSET GETEX ...
 void AddKeyCommands(CommandTable& table);          // keys.cc: DEL EXISTS TYPE KEYS SCAN ...
 void AddExpiryCommands(CommandTable& table);       // expiry.cc
+void AddTreeCommands(CommandTable& table);         // trees.cc: TREE.*
+void AddHashCommands(CommandTable& table);         // hashes.cc: HINCRBY HGET ... on trees
 void AddTransactionCommands(CommandTable& table);  // transactions.cc
 void AddPubSubCommands(CommandTable& table);       // pubsub.cc
 void AddClusterCommands(CommandTable& table);      // cluster.cc

@@ -7,6 +7,7 @@
 #include "command/context.h"
 #include "command/documentation.h"
 #include "command/errors.h"
+#include "engine/tree.h"
 
 namespace jeton::command {
 
@@ -200,7 +201,10 @@ void MemoryUsage(Context& context) {
   }
   const auto entry = context.keyspace.Find(context.Key(2), context.now.wall_ms);
   if (!entry) return context.reply.Null();
-  context.reply.Integer(UsageOf(context.args[2], *entry));
+  std::int64_t bytes = UsageOf(context.args[2], *entry);
+  const engine::Tree* tree = context.keyspace.FindTree(context.Key(2), context.now.wall_ms);
+  if (tree != nullptr) bytes += static_cast<std::int64_t>(tree->bytes());
+  context.reply.Integer(bytes);
 }
 
 void MemoryStats(Context& context) {

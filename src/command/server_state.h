@@ -161,6 +161,7 @@ struct ServerState {
   std::vector<WorkerStats*> worker_stats;  // one per worker; fixed before they start
   WallMs stats_reset_ms = 0;
   std::atomic<std::uint64_t> changes_since_save{0};
+  std::atomic<WallMs> trees_retained_at_s{0};  // the second of the last look at retention
   RateMeter ops_rate;
 };
 

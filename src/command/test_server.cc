@@ -5,7 +5,9 @@
 #include "base/bytes.h"
 #include "base/text.h"
 #include "base/version.h"
+#include "command/tree_upkeep.h"
 #include "engine/mutation.h"
+#include "engine/tree_mutation.h"
 #include "protocol/resp_parser.h"
 #include "protocol/resp_value.h"
 
@@ -43,18 +45,22 @@ class TestServer::MemoryLog : public LogSink {
     units.emplace_back(unit);
     if (exclusive || keyspace == nullptr) return;
     ByteReader reader(unit);
-    while (!reader.AtEnd()) {
+    engine::TreeMutation of_tree;
+    bool has_tree = false;
+    while (reader.ok() && !reader.AtEnd()) {
+      if (engine::IsTreeMutation(reader)) {
+        engine::DecodeTreeMutation(reader, has_tree, of_tree);
+        has_tree = true;
+        if (reader.ok()) CheckLock(of_tree.tree);
+        continue;
+      }
       const engine::Mutation mutation = engine::DecodeMutation(reader);
       if (!reader.ok()) break;
       if (mutation.type == engine::MutationType::kFlush) {
         errors += "a flush was logged without exclusive access\n";
-        continue;
+      } else {
+        CheckLock(mutation.name);
       }
-      const engine::Key key = keyspace->MakeKey(mutation.name);
-      SpinLock& lock = keyspace->LockOf(engine::Keyspace::PartitionOf(key));
-      if (!lock.try_lock()) continue;
-      lock.unlock();
-      errors += "'" + std::string(mutation.name) + "' was logged without its partition's lock\n";
     }
     if (!reader.ok()) errors += "a unit that does not decode was logged\n";
   }
@@ -63,6 +69,15 @@ class TestServer::MemoryLog : public LogSink {
   std::string errors;
   engine::Keyspace* keyspace = nullptr;  // the one that the units come from
   bool exclusive = false;                // the running command holds everything
+
+ private:
+  void CheckLock(std::string_view name) {
+    const engine::Key key = keyspace->MakeKey(name);
+    SpinLock& lock = keyspace->LockOf(engine::Keyspace::PartitionOf(key));
+    if (!lock.try_lock()) return;
+    lock.unlock();
+    errors += "'" + std::string(name) + "' was logged without its partition's lock\n";
+  }
 };
 
 TestServer::TestServer(Dialect dialect, int resp)
@@ -160,6 +175,8 @@ void TestServer::Upkeep() {
       DropIf(name, false);
     }
   }
+  engine::Unit unit(*keyspace_, state_->watches);
+  TendTrees(*state_, unit, now_.wall_ms);
 }
 
 void TestServer::DropIf(const std::string& name, bool expired) {
@@ -203,8 +220,38 @@ std::string TestServer::CheckReplay() {
   return "live:\n" + live + "replayed:\n" + replayed;
 }
 
+namespace {
+
+// The tree's settings, and its keys with their buckets, sorted.
+std::string DumpTree(engine::Keyspace& keyspace, std::string_view name, WallMs now) {
+  const engine::Tree* tree = keyspace.FindTree(keyspace.MakeKey(name), now);
+  if (tree == nullptr) return {};
+  const engine::TreeSettings& settings = tree->settings();
+  std::string text = " tree of " + std::string(WidthName(settings.width)) + " in " + settings.zone +
+                     " retain " + std::to_string(settings.retain) + " from " +
+                     std::to_string(tree->watermark()) + " keys " + std::to_string(tree->keys()) +
+                     " buckets " + std::to_string(tree->buckets()) + " total " +
+                     tree->Total().ToString();
+  std::vector<std::string> keys;
+  std::uint64_t cursor = 0;
+  do {
+    cursor = tree->Scan(cursor, 1000, [&](const engine::KeyView& key) {
+      std::string& line = keys.emplace_back("\n  " + QuoteForLog(key.ToString()));
+      key.ForEach([&](Bucket bucket, const Decimal& value) {
+        line += " " + std::to_string(bucket) + ":" + value.ToString();
+      });
+    });
+  } while (cursor != 0);
+  std::sort(keys.begin(), keys.end());
+  for (const std::string& key : keys) text += key;
+  return text;
+}
+
+}  // namespace
+
 std::string TestServer::Dump(engine::Keyspace& keyspace, WallMs now) {
   std::vector<std::string> lines;
+  std::vector<std::string> trees;
   std::uint64_t cursor = 0;
   do {
     const auto step = keyspace.Scan(
@@ -212,10 +259,14 @@ std::string TestServer::Dump(engine::Keyspace& keyspace, WallMs now) {
           std::string line = QuoteForLog(name) + " " + entry.value.ToString();
           if (entry.expires_at != 0) line += " until " + std::to_string(entry.expires_at);
           if (entry.precision) line += " precision " + entry.precision->ToString();
+          if (entry.kind == engine::Kind::kTree) trees.emplace_back(name);
           lines.push_back(line + "\n");
         });
     cursor = step.next;
   } while (cursor != 0);
+  for (const std::string& name : trees) {
+    lines.push_back(QuoteForLog(name) + DumpTree(keyspace, name, now) + "\n");
+  }
   std::sort(lines.begin(), lines.end());
   std::string text;
   for (const std::string& line : lines) text += line;

@@ -79,7 +79,7 @@ class TestServer {
   void Restart();
   // Empty if the log rebuilds exactly the present state, else what differs.
   std::string CheckReplay();
-  // Every live name with value, expiry and precision, sorted, one a line.
+  // Every live name with value, expiry and precision, and trees with all they hold, sorted.
   static std::string Dump(engine::Keyspace& keyspace, WallMs now);
 
   const std::vector<std::string>& logged_units() const;

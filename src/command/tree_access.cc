@@ -41,7 +41,9 @@ Decimal SumOfKey(const Tree& tree, const TreeKey& key, const BucketRange& range)
   return range == Tree::kAll ? tree.Total(key) : tree.SumOf(key, range);
 }
 
-Decimal Magnitude(const Decimal& value) { return value.IsNegative() ? -value : value; }
+Decimal Magnitude(const Decimal& value) {
+  return value.IsNegative() ? -value : value;
+}
 
 // Goes through the additions in their order without making them.
 Status CheckInOrder(const TreePlace& place, std::span<const TreeAdd> adds) {
@@ -139,7 +141,8 @@ Bucket OldestKept(const TreePlace& place, WallMs now) {
 
 Status CheckWritable(const Context& ctx, const TreePlace& place, Bucket bucket) {
   const Bucket oldest = OldestKept(place, ctx.now.wall_ms);
-  if (bucket >= oldest) [[likely]] return {};
+  if (bucket >= oldest) [[likely]]
+    return {};
   return Error{ErrorKind::kRange, "ERR bucket " + place.calendar->Format(bucket) +
                                       " is older than the tree keeps: its oldest is " +
                                       place.calendar->Format(oldest)};

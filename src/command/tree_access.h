@@ -2,9 +2,9 @@
 // tree, its calendar, ranges of buckets, and changes that are checked completely before they begin.
 // Whole trees are walked by tree_query.h.
 //
-// A handler finds the tree's place, parses what the client sent with the place's calendar, and reads
-// or changes it. A tree that does not exist reads as an empty one and comes into being with the
-// first change, after every check. The caller holds the partition of the tree's name.
+// A handler finds the tree's place, parses what the client sent with the place's calendar, and
+// reads or changes it. A tree that does not exist reads as an empty one and comes into being with
+// the first change, after every check. The caller holds the partition of the tree's name.
 #pragma once
 
 #include <optional>
@@ -78,8 +78,8 @@ void ReplySums(Context& ctx, const TreePlace& place, std::span<const std::string
 // The bucket's new value; kRange, and nothing changed, if it would leave the range of a Decimal.
 Result<Decimal> AddToBucket(Context& ctx, TreePlace& place, std::string_view key, Bucket bucket,
                             const Decimal& delta);
-// Takes `amount` away, but never goes below 0; one that is below stays where it is. Creates nothing.
-// The bucket's new value.
+// Takes `amount` away, but never goes below 0; one that is below stays where it is. Creates
+// nothing. The bucket's new value.
 Result<Decimal> TakeFromBucket(Context& ctx, TreePlace& place, std::string_view key, Bucket bucket,
                                const Decimal& amount);
 void SetBucket(Context& ctx, TreePlace& place, std::string_view key, Bucket bucket,

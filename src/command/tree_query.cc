@@ -23,8 +23,7 @@ KeyName KeyName::Of(const engine::KeyView& key) {
 
 // ---- TreeQuery
 
-TreeQuery::TreeQuery(const engine::Tree& tree)
-    : name_(tree.name()), settings_(tree.settings()) {}
+TreeQuery::TreeQuery(const engine::Tree& tree) : name_(tree.name()), settings_(tree.settings()) {}
 
 engine::Tree* TreeQuery::Find(const Context& ctx) const {
   engine::Tree* tree = ctx.keyspace.FindTree(ctx.keyspace.MakeKey(name_), ctx.now.wall_ms);
@@ -113,8 +112,8 @@ bool SelectKeys::Finish(Context& ctx) {
     std::pop_heap(heap_.begin(), heap_.end() - static_cast<std::ptrdiff_t>(sorted_), precedes);
   }
   if (sorted_ < heap_.size()) return false;
-  heap_.erase(heap_.begin(), heap_.begin() + static_cast<std::ptrdiff_t>(
-                                                 std::min(wanted_.skip, heap_.size())));
+  heap_.erase(heap_.begin(),
+              heap_.begin() + static_cast<std::ptrdiff_t>(std::min(wanted_.skip, heap_.size())));
   ReplyItems(ctx, heap_, matched_);
   return true;
 }

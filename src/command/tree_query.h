@@ -1,8 +1,9 @@
 // Queries and changes over a whole tree, in slices of well under a millisecond. A handler gives one
 // to StartQuery and returns without a reply.
 //
-// Between two slices anything may happen to the tree; a key that is there throughout is seen exactly
-// once. If the tree is gone or is another one, the reply is an error: half a sum would be a lie.
+// Between two slices anything may happen to the tree; a key that is there throughout is seen
+// exactly once. If the tree is gone or is another one, the reply is an error: half a sum would be a
+// lie.
 #pragma once
 
 #include <compare>
