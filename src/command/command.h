@@ -19,6 +19,28 @@ enum class ArgumentType : std::uint8_t {
   kKey, kString, kInteger, kDouble, kPattern, kUnixTime, kPureToken, kOneOf, kBlock
 };
 
+// How JSON names an argument and which words it becomes. RESP binds by position, JSON by name, onto
+// the same words: an optional one that is absent becomes a word without data (see Given).
+enum class JsonForm : std::uint8_t {
+  kNone,
+  kTree,        // "tree_name"                                   a word
+  kSeries,      // "series" or "tree"                            a word
+  kKey,         // a number of 64 bits without a sign, or a text  a word
+  kValue,       // above 0: a number, or a decimal in a string    a word
+  kBucket,      // "bucket": a number or a text, or "date"        a word
+  kBefore,      // "before": a number or a text, or "date"        a word
+  kFromTo,      // "time_from" and "time_to", both or none        two words
+  kRange,       // {"from":b,"to":b}                              two words
+  kLimit,       // 1 to json_max                                  a word
+  kOffset,      // a number from 0 up                             a word
+  kCursor,      // a key; null begins                             a word
+  kText,        //                                                a word
+  kKeys,        // [key,...]                                      a word each
+  kAdds,        // [[key,bucket,value],...], values above 0       three words each
+  kSets,        // the same, values from 0 up                     three words each
+  kSeriesKeys   // [{"series":s,"key":k},...]                     two words each
+};
+
 // An argument in the sense of COMMAND DOCS. Arity and key positions follow from the top level ones.
 struct Argument {
   std::string_view name;             // also the JSON field
@@ -28,7 +50,13 @@ struct Argument {
   bool multiple = false;             // one or more (with optional: none or more)
   bool multiple_token = false;       // the token is repeated with each
   std::vector<Argument> arguments = {};  // members of kOneOf and kBlock
+  JsonForm json = JsonForm::kNone;
+  std::string_view json_default = {};    // the word for an absent one; without data: none
+  std::int64_t json_max = 0;             // of kLimit
 };
+
+// Whether an optional argument of a JSON operation was there.
+inline bool Given(std::string_view word) { return word.data() != nullptr; }
 
 // Flags, to be or-ed.
 enum Flag : std::uint32_t {
@@ -45,6 +73,10 @@ enum Flag : std::uint32_t {
   kExclusive = 1u << 10,      // runs alone: holds the TurnLock exclusively
   kSkipMonitor = 1u << 11,    // not shown by MONITOR (AUTH, HELLO with AUTH)
   kNoScript = 1u << 12,       // only told to clients
+  // An operation of Karma's protocols: found by FindJson and by nothing else. To a RESP client it is
+  // an unknown command, and COMMAND does not list it; what it does has a RESP command of its own.
+  // Its optional arguments are always there as words, so that every position is fixed.
+  kJsonOnly = 1u << 13,
 };
 
 // A request and its reply in the words of redis-cli, run in order on an empty keyspace.
@@ -57,7 +89,9 @@ struct Example {
 
 struct Command {
   std::string_view name;                 // lower case; "client|setname" is the subcommand SETNAME
-  std::string_view json_op = {};
+  std::string_view json_op = {};         // v2's "op", or v1's "command"
+  std::vector<std::string_view> json_aliases = {};
+  int json_version = 2;
   std::string_view summary;
   std::string_view since = "0.1.0";
   std::string_view group = "generic";    // as in COMMAND DOCS: generic, string, connection, server ...
@@ -86,7 +120,11 @@ class CommandTable {
   const Command* Find(std::string_view name) const;
   // The subcommand of a container; null if unknown.
   const Command* FindSubcommand(const Command& container, std::string_view name) const;
-  std::span<const Command* const> All() const;  // sorted by name, subcommands behind their container
+  // The operation of one of Karma's protocols (1 or 2); null if unknown.
+  const Command* FindJson(int version, std::string_view op) const;
+  // What RESP clients may send; sorted by name, subcommands behind their container.
+  std::span<const Command* const> All() const;
+  std::span<const Command* const> JsonOnly() const;  // the entries with kJsonOnly, sorted by name
   int size() const;                             // ids are 0 .. size()-1
 
   void Add(Command command);  // only while it is constructed; asserts on a duplicate name
@@ -115,5 +153,9 @@ void AddTransactionCommands(CommandTable& table);  // transactions.cc
 void AddPubSubCommands(CommandTable& table);       // pubsub.cc
 void AddClusterCommands(CommandTable& table);      // cluster.cc
 void AddDiagnosisCommands(CommandTable& table);    // diagnosis.cc: SLOWLOG LATENCY MEMORY OBJECT DEBUG MONITOR
+void AddKarmaV1Commands(CommandTable& table);        // karma_v1.cc: Karma 0.1
+void AddKarmaSeriesCommands(CommandTable& table);    // karma_series.cc: tree.* and series.* of Karma 1.0
+void AddKarmaCounterCommands(CommandTable& table);   // karma_counter.cc: counter.* of Karma 1.0
+void AddKarmaSystemCommands(CommandTable& table);    // karma_system.cc: system.* of Karma 1.0
 
 }  // namespace jeton::command

@@ -2,6 +2,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdlib>
+#include <map>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/text.h"
@@ -19,6 +21,10 @@ struct Extent {
 
 Extent ExtentOf(const Argument& argument) {
   Extent extent;
+  if (argument.json != JsonForm::kNone && !argument.multiple) {
+    extent.words = std::max(1, static_cast<int>(argument.arguments.size()));
+    return extent;
+  }
   switch (argument.type) {
     case ArgumentType::kPureToken:
       extent.words = 1;
@@ -105,6 +111,8 @@ struct CommandTable::Index {
 
   std::vector<std::unique_ptr<Command>> commands;
   std::vector<const Command*> sorted;
+  std::vector<const Command*> json_only;
+  std::map<std::pair<int, std::string_view>, const Command*> json;
   std::array<Slot, kSlots> slots;
 
   // Setting 0x20 lower-cases letters and merges some other bytes; the comparison tells them apart.
@@ -123,6 +131,14 @@ struct CommandTable::Index {
       slot = (slot + 1) % kSlots;
     }
     slots[slot] = {.hash = hash, .command = command};
+  }
+
+  void AddJson(const Command* command) {
+    if (command->json_op.empty()) return;
+    ASSERT(json.emplace(std::pair(command->json_version, command->json_op), command).second);
+    for (const std::string_view alias : command->json_aliases) {
+      ASSERT(json.emplace(std::pair(command->json_version, alias), command).second);
+    }
   }
 
   template <typename Matches>
@@ -163,14 +179,19 @@ CommandTable::CommandTable() : index_(std::make_unique<Index>()) {
   AddStringCommands(*this);
   AddKeyCommands(*this);
   AddExpiryCommands(*this);
-  AddTreeCommands(*this);
-  AddHashCommands(*this);
   AddTransactionCommands(*this);
   AddPubSubCommands(*this);
   AddClusterCommands(*this);
   AddDiagnosisCommands(*this);
+  AddKarmaV1Commands(*this);
+  AddKarmaSeriesCommands(*this);
+  AddKarmaCounterCommands(*this);
+  AddKarmaSystemCommands(*this);
   std::vector<const Command*>& sorted = index_->sorted;
-  for (const auto& command : index_->commands) sorted.push_back(command.get());
+  for (const auto& command : index_->commands) {
+    const bool json_only = (command->flags & kJsonOnly) != 0;
+    (json_only ? index_->json_only : sorted).push_back(command.get());
+  }
   // A space sorts before everything in names, and so keeps subcommands behind their container.
   const auto order = [](const Command* command) {
     std::string text(command->name);
@@ -179,6 +200,8 @@ CommandTable::CommandTable() : index_(std::make_unique<Index>()) {
   };
   std::sort(sorted.begin(), sorted.end(),
             [&](const Command* a, const Command* b) { return order(a) < order(b); });
+  std::sort(index_->json_only.begin(), index_->json_only.end(),
+            [](const Command* a, const Command* b) { return a->name < b->name; });
   for (const auto& command : index_->commands) {
     std::sort(command->subcommands.begin(), command->subcommands.end(),
               [](const Command* a, const Command* b) { return a->name < b->name; });
@@ -193,6 +216,8 @@ void CommandTable::Add(Command command) {
   Derive(command);
   command.id = static_cast<int>(index_->commands.size());
   auto& added = index_->commands.emplace_back(std::make_unique<Command>(std::move(command)));
+  index_->AddJson(added.get());
+  if ((added->flags & kJsonOnly) != 0) return;
   index_->Insert(added.get());
   const std::size_t bar = added->name.find('|');
   if (bar == std::string_view::npos) return;
@@ -223,6 +248,13 @@ const Command* CommandTable::FindSubcommand(const Command& container,
            other.starts_with(container.name) && SameName(other.substr(prefix), name);
   });
 }
+
+const Command* CommandTable::FindJson(int version, std::string_view op) const {
+  const auto found = index_->json.find({version, op});
+  return found == index_->json.end() ? nullptr : found->second;
+}
+
+std::span<const Command* const> CommandTable::JsonOnly() const { return index_->json_only; }
 
 std::span<const Command* const> CommandTable::All() const { return index_->sorted; }
 

@@ -362,7 +362,11 @@ bool Dispatcher::MustPause(const Session& session, std::span<const std::string_v
   if (now.wall_ms >= server_.pause_until_ms.load(std::memory_order_relaxed)) [[likely]] {
     return false;
   }
-  const Command* command = Resolve(args);
+  return MustPause(session, Resolve(args), now);
+}
+
+bool Dispatcher::MustPause(const Session& session, const Command* command, Now now) const {
+  if (now.wall_ms >= server_.pause_until_ms.load(std::memory_order_relaxed)) return false;
   if (command == nullptr || command->name == "client|unpause") return false;
   if (!server_.pause_writes_only.load(std::memory_order_relaxed)) return true;
   if (!IsExec(*command)) return (command->flags & kWrite) != 0;

@@ -40,6 +40,7 @@ class Dispatcher {
   // CLIENT PAUSE: whether the session must wait before this request may run. The caller keeps the
   // request and asks again when the pause is over or the workers are woken.
   bool MustPause(const Session& session, std::span<const std::string_view> args, Now now) const;
+  bool MustPause(const Session& session, const Command* command, Now now) const;
 
   // Looks a request's command up, subcommands included; null if unknown.
   const Command* Resolve(std::span<const std::string_view> args) const;

@@ -68,6 +68,12 @@ struct Session {
   std::unique_ptr<LongQuery> query;
   const Command* query_command = nullptr;
 
+  // Karma's JSON: the protocol of the request at hand (or, between two, of the next one that does
+  // not say), whether version 2 was ever spoken, and whether a query has begun to write its reply.
+  int karma_version = 1;
+  bool karma_spoke_v2 = false;
+  bool karma_reply_begun = false;
+
   // for CLIENT LIST and INFO
   WallMs created_ms = 0;
   WallMs last_active_ms = 0;

@@ -33,6 +33,7 @@ struct Values {
   // network
   std::int64_t port = 5262;
   std::int64_t redis_port = 0;  // 0: no such listener
+  std::int64_t karma_port = 0;  // the same
   std::string bind = "127.0.0.1";
   std::string unixsocket;
   std::int64_t unixsocketperm = 0700;
@@ -51,6 +52,8 @@ struct Values {
   std::int64_t multi_queue_limit = 1'000'000;  // commands queued in one MULTI
   // security
   std::string requirepass;
+  std::string auth_token;       // of Karma's clients; empty: none
+  std::string read_auth_token;  // enough for what changes nothing
   // log output
   std::string loglevel = "notice";     // debug verbose notice warning
   std::string logfile;                 // empty: standard output
@@ -60,6 +63,8 @@ struct Values {
   std::vector<SavePoint> save = {{3600, 1}, {300, 100}, {60, 10000}};
   std::int64_t log_segment_size = 64LL << 20;
   bool recover = false;                // start although stored bytes are damaged: load what verifies
+  bool restore = true;                 // the newest Karma dumps, at the very first start
+  bool karma_dumps = true;             // SIGINT and SIGUSR1 write Karma dumps of all trees
   bool on_disk_error_exit = true;      // "on-disk-error exit|readonly"
   // counters
   Decimal default_precision = 0;

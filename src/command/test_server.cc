@@ -104,6 +104,7 @@ void TestServer::Build() {
   stats_ = std::make_unique<WorkerStats>(state_->commands.size());
   state_->worker_stats = {stats_.get()};
   dispatcher_ = std::make_unique<Dispatcher>(*state_, *stats_);
+  karma_ = std::make_unique<KarmaRequests>(*state_, *dispatcher_);
   NewSession();
 }
 
@@ -132,6 +133,16 @@ std::string TestServer::RunRaw(Session& session, std::span<const std::string_vie
   dispatcher_->Execute(session, words, now_, reply);
   state_->turn_lock.unlock_shared();
   log_->exclusive = false;
+  return out;
+}
+
+std::string TestServer::RunJson(Session& session, std::string_view line) {
+  std::string out;
+  state_->turn_lock.lock_shared();
+  bool done = karma_->Execute(session, line, now_, out) != KarmaRequests::Outcome::kGoesOn;
+  while (!done) done = karma_->Continue(session, now_, out);
+  state_->turn_lock.unlock_shared();
+  while (out.ends_with('\n') || out.ends_with('\r')) out.pop_back();
   return out;
 }
 
@@ -204,6 +215,7 @@ std::unique_ptr<engine::Keyspace> TestServer::Replay() {
 void TestServer::Restart() {
   for (auto& session : sessions_) CloseSession(*state_, *session);
   sessions_.clear();
+  karma_.reset();
   dispatcher_.reset();
   state_.reset();
   keyspace_ = Replay();

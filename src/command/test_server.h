@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "command/dispatcher.h"
+#include "command/karma_requests.h"
 #include "command/server_state.h"
 
 namespace jeton::command {
@@ -61,6 +62,8 @@ class TestServer {
   std::string Run(std::string_view line) { return RunAs(session(), line); }
   std::string RunAs(Session& session, std::string_view line);
   std::string RunWords(Session& session, std::span<const std::string_view> words);
+  // Runs a line of Karma's JSON to its end. The reply as it is, without its line end.
+  std::string RunJson(Session& session, std::string_view line);
   // The bytes of the reply instead.
   std::string RunRaw(Session& session, std::span<const std::string_view> words);
 
@@ -104,6 +107,7 @@ class TestServer {
   std::unique_ptr<ServerState> state_;
   std::unique_ptr<WorkerStats> stats_;
   std::unique_ptr<Dispatcher> dispatcher_;
+  std::unique_ptr<KarmaRequests> karma_;
   std::vector<std::unique_ptr<Session>> sessions_;
 };
 

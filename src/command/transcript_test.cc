@@ -29,6 +29,7 @@ struct Transcript {
   std::string name;
   std::vector<Dialect> dialects = {Dialect::kDiscnt, Dialect::kRedis};
   std::vector<int> versions = {2};
+  bool json = false;
   std::vector<Step> steps = {};
 };
 
@@ -42,6 +43,10 @@ std::vector<std::string> Lines(const std::string& text) {
 void ReadHeader(const std::string& line, Transcript& transcript) {
   if (line.starts_with("# dialect: discnt")) transcript.dialects = {Dialect::kDiscnt};
   if (line.starts_with("# dialect: redis")) transcript.dialects = {Dialect::kRedis};
+  if (line.starts_with("# protocol: json")) {
+    transcript.json = true;
+    transcript.dialects = {Dialect::kDiscnt};
+  }
   if (line.starts_with("# resp: 3")) transcript.versions = {3};
   if (line.starts_with("# resp: both")) transcript.versions = {2, 3};
 }
@@ -132,7 +137,7 @@ class Runner {
         Direct(step);
         continue;
       }
-      const std::vector<std::string> actual = Lines(server_.RunAs(Client(step.client), step.request));
+      const std::vector<std::string> actual = Lines(Run(Client(step.client), step.request));
       EXPECT_TRUE(Matches(step.reply, actual))
           << where_ << ":" << step.line << ": " << step.request << "\nexpected:\n"
           << Join(step.reply) << "actual:\n"
@@ -143,6 +148,14 @@ class Runner {
   }
 
  private:
+  // In a JSON transcript what does not begin as an object is a RESP request: a look from the other
+  // side.
+  std::string Run(Session& session, const std::string& request) {
+    const bool resp = !transcript_.json || (request[0] >= 'A' && request[0] <= 'Z');
+    if (!resp) return server_.RunJson(session, request);
+    return server_.RunAs(transcript_.json ? Client(9) : session, request);
+  }
+
   void Direct(const Step& step) {
     if (step.request.starts_with("@ time +")) {
       server_.Advance(std::stoll(step.request.substr(8)));
@@ -209,6 +222,16 @@ std::set<std::string_view> CommandsInTranscripts(TestServer& server) {
   std::set<std::string_view> names;
   for (const Transcript& transcript : AllTranscripts()) {
     for (const Step& step : transcript.steps) {
+      if (transcript.json) {
+        JsonRequest request;
+        if (!request.Parse(step.request)) continue;
+        const bool v1 = request.version() == KarmaVersion::kV1;
+        const auto name = request.String(v1 ? "command" : "op");
+        if (!name.ok() || !*name) continue;
+        const Command* command = server.state().commands.FindJson(v1 ? 1 : 2, **name);
+        if (command != nullptr) names.insert(command->name);
+        continue;
+      }
       const std::string line = step.request + "\r\n";
       RespParser parser;
       std::vector<std::string_view> words;
@@ -227,6 +250,9 @@ TEST(Examples, EveryCommandHasOneOrATranscript) {
     if (command->handler == nullptr) continue;  // a container
     EXPECT_TRUE(!command->examples.empty() || in_transcripts.contains(command->name))
         << command->name << " has neither an example nor a transcript";
+  }
+  for (const Command* command : server.state().commands.JsonOnly()) {
+    EXPECT_TRUE(in_transcripts.contains(command->name)) << command->name << " has no transcript";
   }
 }
 

@@ -39,6 +39,7 @@ Worker::Worker(Node& node, int index, command::WorkerStats& stats)
       index_(index),
       stats_(stats),
       dispatcher_(node.state(), stats),
+      karma_(node.state(), dispatcher_),
       arena_(new char[kArenaBytes]) {}
 
 Worker::~Worker() {
@@ -319,22 +320,30 @@ void Worker::ServeHttp(Connection& connection, Now now) {
   connection.consumed = position;
 }
 
-void Worker::ServeJson(Connection& connection, Now) {
+void Worker::ServeJson(Connection& connection, Now now) {
   const std::string_view input = connection.input();
-  std::size_t position = 0;
-  while (!connection.close_when_sent) {
+  std::size_t requests = 0;
+  while (!connection.close_when_sent && !connection.Waits()) {
+    if (requests++ == kRequestsPerTurn) return Queue(connection);
     std::size_t consumed = 0;
     std::string_view line;
-    const auto outcome = connection.json_lines.Next(input.substr(position), consumed, line);
-    position += consumed;
-    if (outcome == JsonLineParser::Outcome::kNeedMore) break;
-    if (outcome == JsonLineParser::Outcome::kTooLong) connection.close_when_sent = true;
-    AppendKarmaFailure(connection.out, KarmaVersion::kV1,
-                       "This server does not serve JSON requests", "unknown_command");
+    const auto outcome =
+        connection.json_lines.Next(input.substr(connection.consumed), consumed, line);
+    if (outcome == JsonLineParser::Outcome::kTooLong) {
+      command::AppendKarmaTooLong(connection.session, connection.out);
+      connection.close_when_sent = true;
+    } else if (outcome == JsonLineParser::Outcome::kLine &&
+               karma_.Execute(connection.session, line, now, connection.out) ==
+                   command::KarmaRequests::Outcome::kPaused) {
+      connection.held_back = true;
+      ++held_back_;
+      return;
+    }
+    connection.consumed += consumed;
+    if (outcome == JsonLineParser::Outcome::kNeedMore) return;
     ++connection.turn_replies;
-    if (!WithinOutputLimit(connection)) break;
+    if (!WithinOutputLimit(connection)) return;
   }
-  connection.consumed = position;
 }
 
 void Worker::FinishTurn(Now) {
@@ -389,7 +398,7 @@ void Worker::Gate(Connection& connection) {
       connection.gates.empty() ? connection.sendable : connection.gates.back().end;
   if (connection.out.size() == before) return;
   const Lsn lsn = node_.appended_lsn();
-  if (connection.gates.empty() && node_.safe_lsn() >= lsn) {
+  if (connection.gates.empty() && (gates_failed_ || node_.safe_lsn() >= lsn)) {
     connection.sendable = connection.out.size();
     MakeSendable(connection);
     return;
@@ -422,6 +431,10 @@ void Worker::FailGates() {
     connection->gates.clear();
     connection->out.resize(connection->sendable);
     for (std::uint32_t i = 0; i < replies; ++i) {
+      if (connection->protocol == Protocol::kJson) {
+        command::AppendKarmaDiskFailed(connection->session, connection->out);
+        continue;
+      }
       connection->out +=
           "-ERR the disk failed while this command was being stored: its outcome is unknown\r\n";
     }
@@ -429,6 +442,7 @@ void Worker::FailGates() {
     MakeSendable(*connection);
   }
   gated_.clear();
+  gates_failed_ = true;
 }
 
 void Worker::MakeSendable(Connection& connection) {

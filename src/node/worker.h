@@ -25,6 +25,7 @@
 
 #include "base/time.h"
 #include "command/dispatcher.h"
+#include "command/karma_requests.h"
 #include "node/connection.h"
 
 namespace jeton::node {
@@ -69,7 +70,8 @@ class Worker {
   // Opens gates up to the log's safe LSN.
   void Release();
   void Tick(Now now);
-  // The log has failed: answers what waits with an error, since its outcome is unknown.
+  // The log has failed: answers what waits with an error, since its outcome is unknown. From then on
+  // reads are served from memory (`on-disk-error readonly`), writes are refused.
   void FailGates();
 
   // Connections that have bytes to send or must be closed (`close_when_sent` and nothing left, or
@@ -124,6 +126,7 @@ class Worker {
   const int index_;
   command::WorkerStats& stats_;
   command::Dispatcher dispatcher_;
+  command::KarmaRequests karma_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;  // by session id
   std::vector<Connection*> queued_;  // have input for the next turn
   std::vector<Connection*> turn_;    // take part in the running turn
@@ -132,6 +135,7 @@ class Worker {
   std::vector<Connection*> subscribers_;
   std::vector<std::string_view> arguments_;  // of all requests of the turn
   std::vector<Request> requests_;
+  bool gates_failed_ = false;
   std::size_t held_back_ = 0;  // how often a request had to wait for the end of a CLIENT PAUSE
   std::unique_ptr<char[]> arena_;
   std::size_t arena_used_ = 0;

@@ -14,7 +14,7 @@ constexpr std::string_view kV2Failure = "{\"protocol_version\":2,\"success\":fal
 
 KarmaEnvelope::KarmaEnvelope(std::string& out, KarmaVersion version)
     : out_(out), version_(version), start_(out.size()) {
-  out_.append(version == KarmaVersion::kV2 ? kV2Success : kV1Success);
+  AppendKarmaSuccessBegin(out_, version);
 }
 
 void KarmaEnvelope::Finish(const Reply& reply, std::optional<bool> idempotent) {
@@ -29,6 +29,14 @@ void KarmaEnvelope::Finish(const Reply& reply, std::optional<bool> idempotent) {
   }
   if (idempotent) out_.append(*idempotent ? ",\"idempotent\":true" : ",\"idempotent\":false");
   out_.append(",\"error_code\":null}\n");
+}
+
+void AppendKarmaSuccessBegin(std::string& out, KarmaVersion version) {
+  out.append(version == KarmaVersion::kV2 ? kV2Success : kV1Success);
+}
+
+void AppendKarmaSuccessEnd(std::string& out, KarmaVersion version) {
+  out.append(version == KarmaVersion::kV2 ? ",\"error_code\":null}\n" : "}\r\n");
 }
 
 void AppendKarmaFailure(std::string& out, KarmaVersion version, std::string_view message,

@@ -40,6 +40,10 @@ class KarmaEnvelope {
   std::size_t start_;
 };
 
+// What stands before and behind the value of a success, where no Reply writes it.
+void AppendKarmaSuccessBegin(std::string& out, KarmaVersion version);
+void AppendKarmaSuccessEnd(std::string& out, KarmaVersion version);
+
 // The whole line of a failure. `message` is for a person, without a RESP error code in front;
 // `error_code` is v2's ("validation_error", ...) and is not in v1.
 void AppendKarmaFailure(std::string& out, KarmaVersion version, std::string_view message,
