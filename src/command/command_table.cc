@@ -179,6 +179,8 @@ CommandTable::CommandTable() : index_(std::make_unique<Index>()) {
   AddStringCommands(*this);
   AddKeyCommands(*this);
   AddExpiryCommands(*this);
+  AddTreeCommands(*this);
+  AddHashCommands(*this);
   AddTransactionCommands(*this);
   AddPubSubCommands(*this);
   AddClusterCommands(*this);
