@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "base/version.h"
+#include "bench/bench_command.h"
 #include "command/reference.h"
 #include "command/settings.h"
 #include "server/serve.h"
@@ -140,6 +141,7 @@ int RunCommandLine(int argc, char** argv) {
   AddServe(app, serve, status);
   AddCheck(app, check_path, status);
   AddReference(app, page, status);
+  bench::AddBench(app, status);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& failure) {
