@@ -6,6 +6,7 @@
 #include <shared_mutex>
 
 #include "base/version.h"
+#include "command/tree_upkeep.h"
 
 namespace jeton::node {
 namespace {
@@ -219,6 +220,7 @@ void Node::Upkeep(Now now) {
   if (!ready()) return;
   WatchDisk();
   DropExpiredAndIdle(now.wall_ms);
+  command::TendTrees(*state_, *upkeep_unit_, now.wall_ms);
   CheckSavePoints(now.wall_ms);
   const bool every_second =
       environment_.settings->values().fsync == command::FsyncPolicy::kEverySecond;
