@@ -10,15 +10,14 @@
 namespace jeton::node {
 namespace {
 
-constexpr std::size_t kPrefetchAhead = 24;
+constexpr std::size_t kSlotAhead = 24;    // requests between the fetch of a slot and its use
+constexpr std::size_t kRecordAhead = 12;  // likewise of a record
 constexpr std::size_t kKeptOutputCapacity = 64u << 10;
 
 constexpr std::string_view kProtectedModeText =
     "-DENIED Jeton is running in protected mode because no password is set and this connection "
-    "does "
-    "not come from the loopback interface. Set 'requirepass', or connect from the same host, or "
-    "turn "
-    "'protected-mode' off if nobody else can reach this port.\r\n";
+    "does not come from the loopback interface. Set 'requirepass', or connect from the same host, "
+    "or turn 'protected-mode' off if nobody else can reach this port.\r\n";
 
 RespParser::Limits LimitsOf(const command::Values& values, bool authenticated) {
   RespParser::Limits limits;
@@ -235,14 +234,15 @@ void Worker::ExecuteAll(Now now) {
     if (connection->protocol == Protocol::kResp) ParseResp(*connection);
   }
   const std::size_t count = requests_.size();
-  for (std::size_t i = 0; i < std::min(kPrefetchAhead, count); ++i) {
-    if (requests_[i].key.hash != 0) node_.keyspace().Prefetch(requests_[i].key);
-  }
-  for (std::size_t i = 0; i < count; ++i) {
-    if (i + kPrefetchAhead < count && requests_[i + kPrefetchAhead].key.hash != 0) {
-      node_.keyspace().Prefetch(requests_[i + kPrefetchAhead].key);
+  // A pipeline of three stages: the table's slot of a key is fetched first, then its record, and
+  // when the request runs both are in the cache.
+  for (std::size_t i = 0; i < count + kSlotAhead; ++i) {
+    if (i < count && requests_[i].key.hash != 0) node_.keyspace().Prefetch(requests_[i].key);
+    const std::size_t record = i - (kSlotAhead - kRecordAhead);  // wraps at first: out of range
+    if (record < count && requests_[record].key.hash != 0) {
+      node_.keyspace().PrefetchRecord(requests_[record].key);
     }
-    ExecuteOne(requests_[i], now);
+    if (i >= kSlotAhead) ExecuteOne(requests_[i - kSlotAhead], now);
   }
   for (Connection* connection : turn_) {
     if (connection->dead || connection->Waits() || connection->input().empty()) continue;
