@@ -68,6 +68,14 @@ class BenchTest(harness.SystemTest):
         self.assertEqual((figures["sent"], figures["errors"]), (5000, 5000))
         self.assertIn("unknown command", figures["first_error"])
 
+    def test_an_open_loop_counts_latencies_from_when_commands_were_due(self) -> None:
+        # One connection answers far fewer than a million a second: the last command that is
+        # answered was due long before. Had it counted from its write, it would be quick.
+        common = ("--seconds", 0.4, "--connections", 1)
+        late = bench(self.running.port, "--rate", 1_000_000, *common)
+        self.assertGreater(late["max_us"], 200_000)
+        self.assertGreater(late["p50_us"], 5 * bench(self.running.port, *common)["p50_us"])
+
     @unittest.skipUnless(CEILING.exists(), "the benchmarks are not built")
     def test_the_ceiling_answers_every_command_in_each_protocol(self) -> None:
         ceiling = subprocess.Popen([str(CEILING)], stdout=subprocess.PIPE, text=True)
