@@ -156,6 +156,7 @@ void AddDiagnosisCommands(CommandTable& table);    // diagnosis.cc: SLOWLOG LATE
 void AddKarmaV1Commands(CommandTable& table);        // karma_v1.cc: Karma 0.1
 void AddKarmaSeriesCommands(CommandTable& table);    // karma_series.cc: tree.* and series.* of Karma 1.0
 void AddKarmaCounterCommands(CommandTable& table);   // karma_counter.cc: counter.* of Karma 1.0
+void AddKarmaDumpCommands(CommandTable& table);      // karma_dumps.cc: dump files of both
 void AddKarmaSystemCommands(CommandTable& table);    // karma_system.cc: system.* of Karma 1.0
 
 }  // namespace jeton::command

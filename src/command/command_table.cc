@@ -189,6 +189,7 @@ CommandTable::CommandTable() : index_(std::make_unique<Index>()) {
   AddKarmaSeriesCommands(*this);
   AddKarmaCounterCommands(*this);
   AddKarmaSystemCommands(*this);
+  AddKarmaDumpCommands(*this);
   std::vector<const Command*>& sorted = index_->sorted;
   for (const auto& command : index_->commands) {
     const bool json_only = (command->flags & kJsonOnly) != 0;

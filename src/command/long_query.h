@@ -22,6 +22,10 @@ class LongQuery {
   // changes through context.unit and leaves them there to be logged, before it gives up the lock, by
   // context.dispatcher.LogUnit(). True when it is done: the reply has been written.
   virtual bool Step(Context& context) = 0;
+
+  // True while it waits for somebody else, who then calls Host::WakeWorkers: the worker does not come
+  // back to it before that.
+  virtual bool IsIdle() const { return false; }
 };
 
 }  // namespace jeton::command

@@ -24,6 +24,8 @@
 
 namespace jeton::command {
 
+class KarmaDumpJobs;
+
 // Counts of one worker, written only by it (relaxed), summed by INFO.
 struct WorkerStats {
   struct PerCommand {
@@ -81,6 +83,9 @@ class Host {
   virtual void RequestShutdown(ShutdownSave save) = 0;
   // Wakes the worker of `session` so that it looks at its flags (killed, unpaused).
   virtual void WakeWorkers() = 0;
+  // Karma's dump files; null without a directory. After giving it a job call WakeUpkeep.
+  virtual KarmaDumpJobs* karma_dumps() { return nullptr; }
+  virtual void WakeUpkeep() {}
   // Pushes `line` (bare, without a line end) to every monitoring session, as a simple string.
   virtual void SendToMonitors(std::string_view line) = 0;
   // Reads and atomically replaces the settings file.

@@ -105,7 +105,19 @@ void TestServer::Build() {
   state_->worker_stats = {stats_.get()};
   dispatcher_ = std::make_unique<Dispatcher>(*state_, *stats_);
   karma_ = std::make_unique<KarmaRequests>(*state_, *dispatcher_);
+  if (directory_ != nullptr) UseDirectory(*directory_);
   NewSession();
+}
+
+void TestServer::UseDirectory(Directory& directory) {
+  directory_ = &directory;
+  dump_jobs_ = std::make_unique<KarmaDumpJobs>(
+      *state_, directory, [this](bool, std::string_view line) { said_.emplace_back(line); });
+  host_.dump_jobs = dump_jobs_.get();
+  host_.wake_upkeep = [this] {
+    while (dump_jobs_->Step(now_)) {
+    }
+  };
 }
 
 Session& TestServer::NewSession() {
@@ -215,6 +227,8 @@ std::unique_ptr<engine::Keyspace> TestServer::Replay() {
 void TestServer::Restart() {
   for (auto& session : sessions_) CloseSession(*state_, *session);
   sessions_.clear();
+  host_.dump_jobs = nullptr;
+  dump_jobs_.reset();
   karma_.reset();
   dispatcher_.reset();
   state_.reset();

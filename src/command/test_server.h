@@ -10,6 +10,7 @@
 // Not thread-safe.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "command/dispatcher.h"
+#include "command/karma_dump_jobs.h"
 #include "command/karma_requests.h"
 #include "command/server_state.h"
 
@@ -30,6 +32,8 @@ class FakeHost : public Host {
   Status SaveNow() override;
   void RequestShutdown(ShutdownSave save) override;
   void WakeWorkers() override { ++wakes; }
+  KarmaDumpJobs* karma_dumps() override { return dump_jobs; }
+  void WakeUpkeep() override { wake_upkeep(); }
   void SendToMonitors(std::string_view line) override { monitored.emplace_back(line); }
   Result<std::string> ReadConfigFile() override { return config_text; }
   Status WriteConfigFile(std::string_view text) override;
@@ -37,6 +41,8 @@ class FakeHost : public Host {
   MonoNs MonotonicNow() const override { return mono_ns; }
   Status Sleep(double seconds) override;
 
+  KarmaDumpJobs* dump_jobs = nullptr;
+  std::function<void()> wake_upkeep = [] {};
   PersistenceStatus status;
   ProcessFacts facts;
   MonoNs mono_ns = 0;
@@ -73,6 +79,10 @@ class TestServer {
   engine::Keyspace& keyspace();
   Dispatcher& dispatcher() { return *dispatcher_; }
   FakeHost& host() { return host_; }
+  // From here on the server has Karma's dumps, in this directory, which outlives it; what they say is
+  // collected.
+  void UseDirectory(Directory& directory);
+  const std::vector<std::string>& said() const { return said_; }
   Settings& settings() { return settings_; }
   Now now() const { return now_; }
 
@@ -108,6 +118,9 @@ class TestServer {
   std::unique_ptr<WorkerStats> stats_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<KarmaRequests> karma_;
+  Directory* directory_ = nullptr;
+  std::unique_ptr<KarmaDumpJobs> dump_jobs_;
+  std::vector<std::string> said_;
   std::vector<std::unique_ptr<Session>> sessions_;
 };
 

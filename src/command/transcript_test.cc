@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -11,6 +12,7 @@
 #include "base/text.h"
 #include "command/test_server.h"
 #include "protocol/resp_parser.h"
+#include "storage/posix_file_system.h"
 
 namespace jeton::command {
 namespace {
@@ -30,6 +32,7 @@ struct Transcript {
   std::vector<Dialect> dialects = {Dialect::kDiscnt, Dialect::kRedis};
   std::vector<int> versions = {2};
   bool json = false;
+  bool directory = false;
   std::vector<Step> steps = {};
 };
 
@@ -47,6 +50,7 @@ void ReadHeader(const std::string& line, Transcript& transcript) {
     transcript.json = true;
     transcript.dialects = {Dialect::kDiscnt};
   }
+  if (line.starts_with("# directory: yes")) transcript.directory = true;
   if (line.starts_with("# resp: 3")) transcript.versions = {3};
   if (line.starts_with("# resp: both")) transcript.versions = {2, 3};
 }
@@ -129,7 +133,18 @@ class Runner {
       : transcript_(transcript),
         where_(transcript.name + (dialect == Dialect::kRedis ? " (redis, " : " (discnt, ") +
                "RESP" + std::to_string(version) + ")"),
-        server_(dialect, version) {}
+        server_(dialect, version) {
+    if (!transcript.directory) return;
+    char path[] = "/tmp/jeton-transcript-XXXXXX";
+    folder_ = mkdtemp(path);
+    auto opened = OpenPosixDirectory(folder_, false);
+    ASSERT(opened.ok());
+    directory_ = std::move(opened).value();
+    server_.UseDirectory(*directory_);
+  }
+  ~Runner() {
+    if (!folder_.empty()) std::filesystem::remove_all(folder_);
+  }
 
   void Run() {
     for (const Step& step : transcript_.steps) {
@@ -159,6 +174,8 @@ class Runner {
   void Direct(const Step& step) {
     if (step.request.starts_with("@ time +")) {
       server_.Advance(std::stoll(step.request.substr(8)));
+    } else if (step.request.starts_with("@ file ")) {
+      std::ofstream(std::filesystem::path(folder_) / step.request.substr(7)) << "not a dump";
     } else if (step.request == "@ restart") {
       EXPECT_EQ(server_.CheckReplay(), "") << where_ << ":" << step.line;
       server_.Restart();
@@ -177,6 +194,8 @@ class Runner {
 
   const Transcript& transcript_;
   std::string where_;
+  std::string folder_;
+  std::unique_ptr<Directory> directory_;
   TestServer server_;
   std::map<int, Session*> clients_;
 };

@@ -78,6 +78,10 @@ Result<std::unique_ptr<Node>> Node::Open(Environment environment) {
   state.worker_count = env.workers;
   state.loading.store(true);
   node->upkeep_unit_ = std::make_unique<engine::Unit>(*node->keyspace_, state.watches);
+  node->dumps_ = std::make_unique<command::KarmaDumpJobs>(
+      state, *env.directory, [raw = node.get()](bool warning, std::string_view line) {
+        raw->environment_.say(warning ? LogLevel::kWarning : LogLevel::kNotice, line);
+      });
   for (int i = 0; i < env.workers; ++i) {
     node->stats_.push_back(std::make_unique<command::WorkerStats>(state.commands.size()));
     state.worker_stats.push_back(node->stats_.back().get());
@@ -107,7 +111,9 @@ Result<RecoveryReport> Node::Recover() {
   handler.on_snapshot_record = [&](std::uint16_t, std::string_view record) {
     return apply(record);
   };
+  bool started_before = false;
   handler.on_log_record = [&](const LogRecord& record) -> Status {
+    if (record.type == RecordType::kOrigin) started_before = true;
     return record.type == RecordType::kCommit ? apply(record.payload) : Status();
   };
   handler.on_progress = [&](std::string_view stage, std::uint64_t done, std::uint64_t total) {
@@ -124,6 +130,9 @@ Result<RecoveryReport> Node::Recover() {
   const double seconds =
       static_cast<double>(environment_.mono_now() - loading_start_ns_) / kNsPerSecond;
   recovery_line_ = DescribeRecovery(*report, seconds);
+  if (report->snapshot == 0 && !started_before) {
+    if (Status restored = RestoreKarmaDumps(); !restored) return restored.error();
+  }
   if (Status written = WriteOriginRecord(*report); !written) return written.error();
   snapshotter_.set_last_save_ms(environment_.wall_now());
   last_sync_ns_ = environment_.mono_now();
@@ -134,6 +143,38 @@ Result<RecoveryReport> Node::Recover() {
   // What was damaged is on disk until it is replaced.
   if (environment_.settings->values().recover && !report->notes.empty()) (void)StartSnapshot();
   return report;
+}
+
+// At the very first start: the log has no ORIGIN record yet, which comes after this, so that a restore
+// that did not come to its end is done again from its beginning.
+Status Node::RestoreKarmaDumps() {
+  if (!environment_.settings->values().restore) return {};
+  restoring_ = true;
+  const WallMs now = environment_.wall_now();
+  if (keyspace_->size(now) > 0) {
+    upkeep_unit_->Clear();
+    upkeep_unit_->set_now(now);
+    upkeep_unit_->Flush();
+    Append(upkeep_unit_->bytes());
+    upkeep_unit_->Clear();
+  }
+  Status restored = dumps_->RestoreNewest(now);
+  restoring_ = false;
+  if (restored) return {};
+  return Error{restored.error().kind, "a Karma dump cannot be restored: " + restored.error().text +
+                                          " (remove the file, or start with restore no)"};
+}
+
+void Node::StartKarmaDumps() {
+  if (!ready() || !environment_.settings->values().karma_dumps) return;
+  auto job = dumps_->Start(command::KarmaJob::Kind::kDumpAll, "all trees");
+  if (!job) environment_.say(LogLevel::kWarning, job.error().text);
+  environment_.wake_upkeep();
+}
+
+void Node::WriteKarmaDumps() {
+  StartKarmaDumps();
+  while (dumps_->running()) dumps_->Step(now());
 }
 
 Status Node::WriteOriginRecord(const RecoveryReport& report) {
@@ -165,7 +206,7 @@ void Node::Append(std::string_view unit) {
 }
 
 Status Node::FlushLog(bool sync) {
-  if (!ready()) return {};
+  if (!ready() && !restoring_) return {};
   std::lock_guard guard(flush_mutex_);
   Status flushed = store_->log().Flush(sync);
   if (sync) last_sync_ns_ = environment_.mono_now();

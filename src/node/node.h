@@ -20,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "command/karma_dump_jobs.h"
 #include "command/server_state.h"
 #include "engine/keyspace.h"
 #include "engine/unit.h"
@@ -79,9 +80,16 @@ class Node final : public command::Host, public command::LogSink {
 
   // Expiry, zero counters, save points, space on the disk: call it about every 100 ms.
   void Upkeep(Now now);
-  // One bounded slice of a running snapshot. True while there is more to do.
-  bool SnapshotStep() { return snapshotter_.Step(); }
-  bool snapshot_wanted() const { return snapshotter_.wants_steps(); }
+  // One bounded slice of a running snapshot or of Karma's dump files. True while there is more to do.
+  bool SnapshotStep() {
+    const bool more = snapshotter_.Step();
+    return (dumps_->running() && dumps_->Step(now())) || more;
+  }
+  bool snapshot_wanted() const { return snapshotter_.wants_steps() || dumps_->running(); }
+  // Begins to write every tree to a Karma dump, unless karma-dumps is off. What goes wrong is said.
+  void StartKarmaDumps();
+  // The same to its end, when no worker runs any more.
+  void WriteKarmaDumps();
   // Ends in order: everything is durable, the log is closed. Workers have stopped.
   Status Shutdown(command::Host::ShutdownSave save);
 
@@ -103,6 +111,8 @@ class Node final : public command::Host, public command::LogSink {
   Status SaveNow() override;
   void RequestShutdown(ShutdownSave save) override;
   void WakeWorkers() override;
+  command::KarmaDumpJobs* karma_dumps() override { return ready() ? dumps_.get() : nullptr; }
+  void WakeUpkeep() override { environment_.wake_upkeep(); }
   void SendToMonitors(std::string_view line) override;
   Result<std::string> ReadConfigFile() override;
   Status WriteConfigFile(std::string_view text) override;
@@ -114,6 +124,7 @@ class Node final : public command::Host, public command::LogSink {
   explicit Node(Environment environment);
 
   Status WriteOriginRecord(const RecoveryReport& report);
+  Status RestoreKarmaDumps();
   void DropExpiredAndIdle(WallMs now);
   void WatchDisk();
   void CheckSavePoints(WallMs now);
@@ -126,10 +137,12 @@ class Node final : public command::Host, public command::LogSink {
   std::vector<std::unique_ptr<command::WorkerStats>> stats_;
   std::vector<std::unique_ptr<Worker>> workers_;
   Snapshotter snapshotter_;
+  std::unique_ptr<command::KarmaDumpJobs> dumps_;
   std::unique_ptr<engine::Unit> upkeep_unit_;
 
   std::mutex flush_mutex_;  // one flusher at a time
   std::atomic<bool> ready_{false};
+  bool restoring_ = false;  // the log is written although nobody is served yet
   std::atomic<bool> disk_failure_told_{false};
   std::atomic<bool> change_unlogged_{false};  // memory holds a change that the log refused
   MonoNs last_sync_ns_ = 0;

@@ -381,7 +381,8 @@ void Worker::KeepRest(Connection& connection) {
   // when the pause is over (see Tick).
   connection.parser = RespParser(connection.parser.limits());
   if (connection.session.query != nullptr) {
-    Queue(connection);
+    // An idle one is woken by whoever it waits for.
+    if (!connection.session.query->IsIdle()) Queue(connection);
   } else {
     connection.queued = false;
     Remove(queued_, &connection);
@@ -550,6 +551,7 @@ void Worker::DeliverMonitorLines() {
 void Worker::CheckSessions() {
   check_sessions_.store(false, std::memory_order_release);
   for (auto& [id, connection] : connections_) {
+    if (connection->session.query != nullptr) Queue(*connection);
     if (connection->session.killed.load(std::memory_order_acquire)) {
       connection->dead = true;
       MakeSendable(*connection);

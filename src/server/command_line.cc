@@ -90,6 +90,24 @@ int RunCheck(const std::string& path) {
   return report->problems == 0 ? kExitOk : kExitFailed;
 }
 
+// Karma's flags with Karma's meaning, so that its start scripts go on working.
+void AddKarmaFlags(CLI::App& serve, ServeOptions& options) {
+  const auto add = [&](const char* flag, const char* setting, const char* summary) {
+    serve.add_option_function<std::string>(
+        flag,
+        [&options, setting](const std::string& value) {
+          options.flags[setting] = value == "true" ? "yes" : value == "false" ? "no" : value;
+        },
+        summary);
+  };
+  add("-b", "bind", "as --bind");
+  add("-p", "port", "as --port");
+  add("-d", "dir", "as --dir");
+  add("-r", "restore", "as --restore; true or false");
+  serve.add_option_function<std::string>(
+      "-n", [](const std::string&) {}, "nothing: TCP_NODELAY is always on");
+}
+
 void AddServe(CLI::App& app, ServeOptions& options, int& status) {
   CLI::App* serve = app.add_subcommand("serve", "Run a server");
   serve->add_option("FILE", options.file, "Settings file: lines of `name value`, `include FILE`");
@@ -104,6 +122,7 @@ void AddServe(CLI::App& app, ServeOptions& options, int& status) {
     option->type_name(setting.kind);
     if (boolean) option->expected(0, 1)->default_str("yes");
   }
+  AddKarmaFlags(*serve, options);
   serve->callback([&options, &status] { status = RunServe(options); });
 }
 

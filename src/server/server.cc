@@ -147,6 +147,9 @@ Status Server::OpenListeners() {
     if (Status s = Listen(static_cast<int>(values.redis_port), command::Dialect::kRedis); !s)
       return s;
   }
+  if (values.karma_port != 0) {
+    if (Status s = Listen(static_cast<int>(values.karma_port), command::Dialect::kDiscnt); !s) return s;
+  }
   if (!values.unixsocket.empty()) {
     auto fd = net::ListenUnix(values.unixsocket, static_cast<int>(values.unixsocketperm),
                               static_cast<int>(values.tcp_backlog));
@@ -261,10 +264,14 @@ void Server::OnSignal(int signal) {
     if (Status started = node_->StartSnapshot(); !started) {
       logger_.Say(node::LogLevel::kWarning, started.error().text);
     }
+    node_->StartKarmaDumps();
   } else if (signal == SIGINT || signal == SIGTERM) {
     logger_.Say(node::LogLevel::kNotice,
                 fmt::format("{}: shutting down", signal == SIGINT ? "SIGINT" : "SIGTERM"));
-    RequestEnd(End::kShutdown);
+    // As Karma does it: an interrupted server leaves everything in files.
+    dumps_at_end_ = signal == SIGINT;
+    RequestEnd(End::kShutdown, signal == SIGINT ? command::Host::ShutdownSave::kSave
+                                                : command::Host::ShutdownSave::kDefault);
   }
 }
 
@@ -277,6 +284,7 @@ int Server::WaitAndStop() {
   StopThreads();
   if (end_.load() == End::kDiskFailed) return kExitDiskFailed;
   if (end_.load() == End::kLoadFailed) return kExitFailed;
+  if (dumps_at_end_) node_->WriteKarmaDumps();
   if (Status ended = node_->Shutdown(save_.load()); !ended) {
     logger_.Say(node::LogLevel::kWarning, "The end is not in order: " + ended.error().text);
     return kExitFailed;

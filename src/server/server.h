@@ -68,6 +68,7 @@ class Server {
   bool upkeep_stop_ = false;
 
   std::atomic<End> end_{End::kNone};
+  bool dumps_at_end_ = false;  // of the thread that takes signals
   std::atomic<command::Host::ShutdownSave> save_{command::Host::ShutdownSave::kDefault};
 };
 
