@@ -212,12 +212,12 @@ Status AddAll(Context& ctx, TreePlace& place, std::span<const TreeAdd> adds,
   }
   if (values != nullptr) values->reserve(adds.size());
   Tree& tree = TreeToChange(ctx, place);
-  for (const TreeAdd& add : adds) {
-    const auto value =
-        ctx.unit.AddToBucket(place.name, tree, tree.MakeKey(add.key), add.bucket, add.delta);
+  const auto key_of = [&](std::size_t i) { return adds[i].key; };
+  ForEachKey(tree, adds.size(), key_of, [&](std::size_t i, const TreeKey& key) {
+    const auto value = ctx.unit.AddToBucket(place.name, tree, key, adds[i].bucket, adds[i].delta);
     ASSERT(value.has_value());
     if (values != nullptr) values->push_back(*value);
-  }
+  });
   return {};
 }
 
