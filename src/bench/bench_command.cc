@@ -4,8 +4,10 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <map>
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "bench/load.h"
 #include "bench/report.h"
@@ -28,6 +30,26 @@ int Run(const Flags& flags) {
   return result->errors == 0 ? 0 : 1;
 }
 
+// One of the words; the help shows them in this order, the first is the default.
+template <typename T>
+void AddChoice(CLI::App& bench, const std::string& name, const std::string& about, T& value,
+               const std::vector<std::pair<std::string, T>>& choices) {
+  std::vector<std::string> words;
+  for (const auto& [word, choice] : choices) words.push_back(word);
+  bench
+      .add_option_function<std::string>(
+          name,
+          [&value, choices](const std::string& word) {
+            for (const auto& [known, choice] : choices) {
+              if (word == known) value = choice;
+            }
+          },
+          about)
+      ->check(CLI::IsMember(words))
+      ->type_name(fmt::format("{}", fmt::join(words, "|")))
+      ->default_str(words.front());
+}
+
 void AddShape(CLI::App& bench, LoadOptions& load) {
   bench.add_option("COMMAND", load.command,
                    "incr, get, set, mget, mincrby, msum, or a text such as \"INCRBY %key% 5\"");
@@ -38,27 +60,22 @@ void AddShape(CLI::App& bench, LoadOptions& load) {
   bench.add_option("--keys", load.keys, "Number of different keys");
   bench.add_option("--key-format", load.key_format,
                    "Name of a key, with one %d or %08d (default articles:%08d, for Karma %d)");
-  bench
-      .add_option("--distribution", load.distribution,
-                  "Which key comes next; hot is one key, sequential every key in turn")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Distribution>{{"uniform", Distribution::kUniform},
-                                              {"zipf", Distribution::kZipf},
-                                              {"hot", Distribution::kHot},
-                                              {"sequential", Distribution::kSequential}}))
-      ->default_str("uniform");
+  AddChoice(bench, "--distribution",
+            "Which key comes next; hot is one key, sequential every key in turn", load.distribution,
+            {{"uniform", Distribution::kUniform},
+             {"zipf", Distribution::kZipf},
+             {"hot", Distribution::kHot},
+             {"sequential", Distribution::kSequential}});
   bench.add_option("--seed", load.seed, "Seed of the keys");
 }
 
 void AddLoad(CLI::App& bench, LoadOptions& load) {
   bench.add_option("--host", load.host, "Name or address of the server");
   bench.add_option("--port", load.port, "Its TCP port");
-  bench.add_option("--protocol", load.protocol, "What is spoken: resp, karma (JSON), memcached")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Protocol>{{"resp", Protocol::kResp},
-                                          {"karma", Protocol::kKarma},
-                                          {"memcached", Protocol::kMemcached}}))
-      ->default_str("resp");
+  AddChoice(bench, "--protocol", "What is spoken; karma is Karma's JSON", load.protocol,
+            {{"resp", Protocol::kResp},
+             {"karma", Protocol::kKarma},
+             {"memcached", Protocol::kMemcached}});
   bench.add_option("--hello", load.hello, "RESP version to ask for with HELLO; 0 for no HELLO")
       ->check(CLI::IsMember({0, 2, 3}));
   bench.add_option("--connections", load.connections, "Connections, over all threads");

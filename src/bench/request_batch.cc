@@ -142,6 +142,7 @@ EncodedCommand EncodeCommand(Protocol protocol, std::string_view text, const Key
 
 Result<std::string> CommandText(Protocol protocol, std::string_view name, std::size_t items,
                                 std::string_view tree) {
+  if (Words(name).empty()) return Error{ErrorKind::kInvalid, "the command is empty"};
   if (name.find(kKey) != std::string_view::npos || name.find(' ') != std::string_view::npos) {
     return std::string(name);
   }

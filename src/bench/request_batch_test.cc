@@ -67,6 +67,7 @@ TEST(CommandText, KnowsTheCommandsOfEachProtocol) {
   EXPECT_EQ(*CommandText(Protocol::kResp, "msum", 1, "t"), "TREE.MSUM t KEYS %key%");
   EXPECT_EQ(*CommandText(Protocol::kResp, "DECR %key%", 1, "t"), "DECR %key%");
   EXPECT_FALSE(CommandText(Protocol::kKarma, "mget", 1, "t").ok());
+  EXPECT_FALSE(CommandText(Protocol::kResp, "  ", 1, "t").ok());
   EXPECT_FALSE(CommandText(Protocol::kMemcached, "nonsense", 1, "t").ok());
 }
 
