@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::uint64_t kBranches = 9;  // of a tree in Karma
 
-std::uint64_t BranchOf(const KeyName& key) { return key.is_text ? kBranches : key.number % kBranches; }
+std::uint64_t BranchOf(const KeyName& key) {
+  return key.is_text ? kBranches : key.number % kBranches;
+}
 
 std::uint64_t NumberOf(std::string_view word) {
   std::uint64_t number = 0;
@@ -174,7 +176,9 @@ Argument KarmaSeriesArgument() {
   return {.name = "series", .type = ArgumentType::kKey, .json = JsonForm::kSeries};
 }
 
-Argument KarmaKeyArgument() { return {.name = "key", .json = JsonForm::kKey}; }
+Argument KarmaKeyArgument() {
+  return {.name = "key", .json = JsonForm::kKey};
+}
 
 Argument KarmaRangeArgument(bool optional) {
   return {.name = "range",

@@ -1,5 +1,5 @@
-// What the operations of Karma's protocols have in common: series that must be there, ranges, keys in
-// replies, and the two queries over whole trees that only Karma has.
+// What the operations of Karma's protocols have in common: series that must be there, ranges, keys
+// in replies, and the two queries over whole trees that only Karma has.
 #pragma once
 
 #include <memory>
@@ -26,23 +26,25 @@ Result<BucketRange> DaysAt(const Context& ctx, const TreePlace& place, std::size
 
 // A number, or the text of a key that is none.
 void ReplyKey(Reply& reply, std::string_view key);
-inline void ReplyKey(Reply& reply, const KeyName& key) { ReplyKey(reply, key.ToString()); }
+inline void ReplyKey(Reply& reply, const KeyName& key) {
+  ReplyKey(reply, key.ToString());
+}
 
 enum class Zeros : bool { kLeaveOut, kShow };
 // {"20230702":126,"20230703":7}, ascending.
 void ReplyBuckets(Context& ctx, const TreePlace& place, std::string_view key,
                   const BucketRange& range, Zeros zeros);
 
-// {"1":{"20230702":126},"2":{}}: every key, in the order that Karma gives: the number modulo 9, then
-// the number (Karma: the order of creation, which we do not keep); texts come last. The reply leaves
-// as it is made.
+// {"1":{"20230702":126},"2":{}}: every key, in the order that Karma gives: the number modulo 9,
+// then the number (Karma: the order of creation, which we do not keep); texts come last. The reply
+// leaves as it is made.
 class FindAll final : public TreeWalk {
  public:
   FindAll(const engine::Tree& tree, const Calendar& calendar, const BucketRange& range, Zeros zeros)
       : TreeWalk(tree), calendar_(calendar), range_(range), zeros_(zeros) {}
 
  private:
-  static constexpr std::size_t kRunRows = 1024;      // sorted at once while the tree is walked
+  static constexpr std::size_t kRunRows = 1024;       // sorted at once while the tree is walked
   static constexpr std::size_t kRowsPerSlice = 1000;  // merged at once afterwards
 
   struct Row {

@@ -11,7 +11,9 @@ constexpr std::string_view kIdempotencyFields[] = {"idempotency_key", "fingerpri
                                                    "idempotency_created_at_unix"};
 constexpr std::size_t kShownBytes = 64;  // of a client's value in an error
 
-Error Invalid(std::string text) { return {ErrorKind::kInvalid, std::move(text)}; }
+Error Invalid(std::string text) {
+  return {ErrorKind::kInvalid, std::move(text)};
+}
 
 Error Required(std::string_view field) {
   return Invalid("Field " + std::string(field) + " is required");
@@ -31,8 +33,12 @@ Error MustBe(std::string_view field, std::string_view what, const JsonValue& val
 constexpr std::string_view kKeyWords = "an unsigned integer of 64 bits, or a text";
 constexpr std::string_view kBucketWords = "a number or a text such as 20230701";
 
-bool IsKey(const JsonValue& value) { return value.IsString() || value.Uint64().has_value(); }
-bool IsBucket(const JsonValue& value) { return value.IsString() || value.Uint64().has_value(); }
+bool IsKey(const JsonValue& value) {
+  return value.IsString() || value.Uint64().has_value();
+}
+bool IsBucket(const JsonValue& value) {
+  return value.IsString() || value.Uint64().has_value();
+}
 
 // A number, or a decimal in a string; not below zero, and zero only where it has a meaning.
 Status CheckValue(std::string_view field, const JsonValue& value, bool zero_too) {
@@ -214,7 +220,8 @@ Status KarmaBinder::BindArray(const Argument& argument, const JsonRequest& reque
   const auto array = request.Field(argument.name);
   if (!array) return Required(argument.name);
   if (array->type() != JsonType::kArray) return MustBe(argument.name, "an array", *array);
-  if (array->size() == 0) return Invalid("Field " + std::string(argument.name) + " must not be empty");
+  if (array->size() == 0)
+    return Invalid("Field " + std::string(argument.name) + " must not be empty");
   if (array->size() > kItemsMax) {
     return Invalid("Field " + std::string(argument.name) + " must have at most " +
                    std::to_string(kItemsMax) + " items, not " + std::to_string(array->size()));

@@ -1,8 +1,9 @@
 // KarmaBinder: the fields of a JSON request become the words of a command, as its arguments declare
 // (JsonForm in command.h). From there on a JSON request goes the way of every other one.
 //
-// What does not fit is refused with a sentence that names the field. Fields that nobody declared are
-// ignored, as in Karma; idempotency fields are not, since to ignore them would mean to count twice.
+// What does not fit is refused with a sentence that names the field. Fields that nobody declared
+// are ignored, as in Karma; idempotency fields are not, since to ignore them would mean to count
+// twice.
 #pragma once
 
 #include <string>
@@ -38,7 +39,7 @@ class KarmaBinder {
   Status BindItem(JsonForm form, const JsonValue& item);
   Status BindSeriesKey(const JsonValue& item);
 
-  void Add(std::string_view word);                       // never one without data
+  void Add(std::string_view word);  // never one without data
   void AddAbsent(const Argument& argument) { words_.push_back(argument.json_default); }
 
   std::vector<std::string_view> words_;

@@ -263,37 +263,77 @@ Argument SeriesKeysArgument() {
 
 void AddKarmaCounterCommands(CommandTable& table) {
   constexpr std::uint32_t kCount = kWrite | kDenyOom | kFast;
-  Add(table, {"karma.counter.increment", {"series.increment"},
-              "Adds to a bucket of a key, today's by default, and says how much.", kCount,
-              {KarmaSeriesArgument(), KarmaKeyArgument(), BucketArgument(), ValueArgument()}, Increment});
-  Add(table, {"karma.counter.decrement", {"series.decrement"},
+  Add(table, {"karma.counter.increment",
+              {"series.increment"},
+              "Adds to a bucket of a key, today's by default, and says how much.",
+              kCount,
+              {KarmaSeriesArgument(), KarmaKeyArgument(), BucketArgument(), ValueArgument()},
+              Increment});
+  Add(table, {"karma.counter.decrement",
+              {"series.decrement"},
               "Takes from a bucket of a key, but not below 0, and says how much was asked for.",
-              kWrite | kFast, {KarmaSeriesArgument(), KarmaKeyArgument(), BucketArgument(), ValueArgument()},
+              kWrite | kFast,
+              {KarmaSeriesArgument(), KarmaKeyArgument(), BucketArgument(), ValueArgument()},
               Decrement});
-  Add(table, {"karma.series.batch_add", {"counter.batch_increment"},
-              "Adds to many buckets: all or nothing.", kWrite | kDenyOom,
-              {KarmaSeriesArgument(), ItemsArgument(JsonForm::kAdds)}, BatchAdd});
-  Add(table, {"karma.series.batch_set", {},
-              "Sets many buckets; 0 deletes one.", kWrite | kDenyOom,
-              {KarmaSeriesArgument(), ItemsArgument(JsonForm::kSets)}, BatchSet});
-  Add(table, {"karma.counter.sum", {"series.sum"}, "The sum of a key.", kReadOnly | kFast,
-              {KarmaSeriesArgument(), KarmaKeyArgument(), KarmaRangeArgument(true)}, Sum});
-  Add(table, {"karma.counter.batch_sum", {"series.batch_sum"}, "The sums of many keys, in order.",
-              kReadOnly, {KarmaSeriesArgument(), KarmaRangeArgument(true), Many("keys", JsonForm::kKeys)},
+  Add(table, {"karma.series.batch_add",
+              {"counter.batch_increment"},
+              "Adds to many buckets: all or nothing.",
+              kWrite | kDenyOom,
+              {KarmaSeriesArgument(), ItemsArgument(JsonForm::kAdds)},
+              BatchAdd});
+  Add(table, {"karma.series.batch_set",
+              {},
+              "Sets many buckets; 0 deletes one.",
+              kWrite | kDenyOom,
+              {KarmaSeriesArgument(), ItemsArgument(JsonForm::kSets)},
+              BatchSet});
+  Add(table, {"karma.counter.sum",
+              {"series.sum"},
+              "The sum of a key.",
+              kReadOnly | kFast,
+              {KarmaSeriesArgument(), KarmaKeyArgument(), KarmaRangeArgument(true)},
+              Sum});
+  Add(table, {"karma.counter.batch_sum",
+              {"series.batch_sum"},
+              "The sums of many keys, in order.",
+              kReadOnly,
+              {KarmaSeriesArgument(), KarmaRangeArgument(true), Many("keys", JsonForm::kKeys)},
               BatchSum});
-  Add(table, {"karma.counter.multi_sum", {}, "The sums of keys of many series, in order.", kReadOnly,
-              {KarmaRangeArgument(true), SeriesKeysArgument()}, MultiSum});
-  Add(table, {"karma.counter.series", {"series.points"},
-              "The buckets of a key in a range, but for those that are 0.", kReadOnly,
-              {KarmaSeriesArgument(), KarmaKeyArgument(), KarmaRangeArgument(false)}, Points});
-  Add(table, {"karma.counter.reset", {}, "Clears a key.", kWrite, {KarmaSeriesArgument(), KarmaKeyArgument()},
+  Add(table, {"karma.counter.multi_sum",
+              {},
+              "The sums of keys of many series, in order.",
+              kReadOnly,
+              {KarmaRangeArgument(true), SeriesKeysArgument()},
+              MultiSum});
+  Add(table, {"karma.counter.series",
+              {"series.points"},
+              "The buckets of a key in a range, but for those that are 0.",
+              kReadOnly,
+              {KarmaSeriesArgument(), KarmaKeyArgument(), KarmaRangeArgument(false)},
+              Points});
+  Add(table, {"karma.counter.reset",
+              {},
+              "Clears a key.",
+              kWrite,
+              {KarmaSeriesArgument(), KarmaKeyArgument()},
               Reset});
-  Add(table, {"karma.counter.batch_reset", {}, "Clears many keys.", kWrite,
-              {KarmaSeriesArgument(), Many("keys", JsonForm::kKeys)}, BatchReset});
-  Add(table, {"karma.counter.delete_range", {}, "Clears the buckets of a range in a key.", kWrite,
-              {KarmaSeriesArgument(), KarmaKeyArgument(), KarmaRangeArgument(false)}, DeleteRange});
-  Add(table, {"karma.counter.batch_delete_range", {}, "Clears the buckets of a range in many keys.",
-              kWrite, {KarmaSeriesArgument(), KarmaRangeArgument(false), Many("keys", JsonForm::kKeys)},
+  Add(table, {"karma.counter.batch_reset",
+              {},
+              "Clears many keys.",
+              kWrite,
+              {KarmaSeriesArgument(), Many("keys", JsonForm::kKeys)},
+              BatchReset});
+  Add(table, {"karma.counter.delete_range",
+              {},
+              "Clears the buckets of a range in a key.",
+              kWrite,
+              {KarmaSeriesArgument(), KarmaKeyArgument(), KarmaRangeArgument(false)},
+              DeleteRange});
+  Add(table, {"karma.counter.batch_delete_range",
+              {},
+              "Clears the buckets of a range in many keys.",
+              kWrite,
+              {KarmaSeriesArgument(), KarmaRangeArgument(false), Many("keys", JsonForm::kKeys)},
               BatchDeleteRange});
 }
 

@@ -1,10 +1,10 @@
 #include "command/karma_dump_jobs.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <shared_mutex>
-
-#include <fmt/format.h>
 
 #include "command/errors.h"
 
@@ -250,7 +250,8 @@ Status KarmaDumpJobs::FinishDump() {
   if (Status synced = (*file)->Sync(); !synced) return synced;
   if (Status renamed = directory_.Rename(kTemporaryFile, dump_->file); !renamed) return renamed;
   if (Status synced = directory_.SyncDirectory(""); !synced) return synced;
-  say_(false, fmt::format("Tree \"{}\" is dumped to {} ({} bytes)", dump_->tree, dump_->file, offset));
+  say_(false,
+       fmt::format("Tree \"{}\" is dumped to {} ({} bytes)", dump_->tree, dump_->file, offset));
   return {};
 }
 
@@ -274,10 +275,11 @@ Status KarmaDumpJobs::Load(const std::string& file, KarmaJob& job, Now now) {
   if (!stats) return Error{stats.error().kind, fmt::format("ERR {}: {}", file, stats.error().text)};
   job.stats = *stats;
   if (stats->keys + stats->buckets > kLoadMax) {
-    return Error{ErrorKind::kInvalid,
-                 fmt::format("ERR {} has {} keys and {} buckets, more than the {} that one load takes: "
-                             "stop the server and restore it into an empty directory, or import it",
-                             file, stats->keys, stats->buckets, kLoadMax)};
+    return Error{
+        ErrorKind::kInvalid,
+        fmt::format("ERR {} has {} keys and {} buckets, more than the {} that one load takes: "
+                    "stop the server and restore it into an empty directory, or import it",
+                    file, stats->keys, stats->buckets, kLoadMax)};
   }
   return ReplaceTree(*name, **opened, now);
 }
@@ -374,7 +376,8 @@ Status KarmaDumpJobs::RestoreNewest(WallMs now) {
       unit_.Clear();
       if (!*more) break;
     }
-    say_(false, fmt::format("Restored tree \"{}\" from {} ({} buckets)", tree_name, dump->file, buckets));
+    say_(false,
+         fmt::format("Restored tree \"{}\" from {} ({} buckets)", tree_name, dump->file, buckets));
   }
   return {};
 }

@@ -1,17 +1,18 @@
-// KarmaDumpJobs: writes Karma's `.tree` files and loads them. A command asks for a job and waits for
-// it as a LongQuery; the work is done in slices by whoever calls Step (the node's upkeep), so that no
-// client waits for the disk.
+// KarmaDumpJobs: writes Karma's `.tree` files and loads them. A command asks for a job and waits
+// for it as a LongQuery; the work is done in slices by whoever calls Step (the node's upkeep), so
+// that no client waits for the disk.
 //
 // A dump walks the tree in slices between which clients go on changing it: each key is as it was at
 // one moment. The file appears under its name only once all of it is on disk. A tree's dumps have
 // ever higher numbers of seconds, whatever the clock does, so that the newest is the last one.
 //
 // A load verifies the file to its end first, and then replaces the tree by one unit of mutations:
-// after a crash there is the old tree or the new one. One unit is one record of the log, which bounds
-// what a load takes (kLoadMax); it holds the tree's partition for about a microsecond a bucket.
+// after a crash there is the old tree or the new one. One unit is one record of the log, which
+// bounds what a load takes (kLoadMax); it holds the tree's partition for about a microsecond a
+// bucket.
 //
-// Threads: Start and the observers from any; Step from one thread at a time, which must not hold the
-// TurnLock (see Step). The files are for exchange: nothing here is part of our own durability.
+// Threads: Start and the observers from any; Step from one thread at a time, which must not hold
+// the TurnLock (see Step). The files are for exchange: nothing here is part of our own durability.
 #pragma once
 
 #include <atomic>
@@ -53,9 +54,9 @@ struct KarmaJob {
 
   // Written before `done`, read after it.
   Status result;
-  KarmaDumpStats stats;         // kLoad, kVerify
-  std::uint64_t files = 0;      // written, or verified
-  std::uint64_t skipped = 0;    // kDumpAll: trees that Karma cannot hold
+  KarmaDumpStats stats;       // kLoad, kVerify
+  std::uint64_t files = 0;    // written, or verified
+  std::uint64_t skipped = 0;  // kDumpAll: trees that Karma cannot hold
   std::atomic<bool> done{false};
 };
 
@@ -77,8 +78,8 @@ class KarmaDumpJobs {
   bool Step(Now now);
   Directory& directory() { return directory_; }
 
-  // For the very first start, before anybody is served: loads the newest dump of each tree, and logs
-  // it in several units.
+  // For the very first start, before anybody is served: loads the newest dump of each tree, and
+  // logs it in several units.
   Status RestoreNewest(WallMs now);
 
  private:

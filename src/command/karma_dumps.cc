@@ -1,8 +1,8 @@
 // Karma's dump files: dump, dump_all, dumps and load of Karma 0.1, and snapshot.* of Karma 1.0. The
 // work is done elsewhere (karma_dump_jobs.h); a request waits for it, other clients do not.
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "base/text.h"
 #include "command/karma_access.h"
@@ -73,7 +73,9 @@ void AnswerLoadV1(Context& ctx, const KarmaJob& job) {
                   ErrorKind::kNotFound);
 }
 
-void Dump(Context& ctx) { RunJob(ctx, KarmaJob::Kind::kDump, ctx.args[1], AnswerDump); }
+void Dump(Context& ctx) {
+  RunJob(ctx, KarmaJob::Kind::kDump, ctx.args[1], AnswerDump);
+}
 
 // Release 0.1 answers at once; what goes wrong afterwards is in the log.
 void DumpAllV1(Context& ctx) {
@@ -86,7 +88,9 @@ void DumpAllV1(Context& ctx) {
   ctx.reply.Ok();
 }
 
-void DumpAll(Context& ctx) { RunJob(ctx, KarmaJob::Kind::kDumpAll, "all trees", AnswerOk); }
+void DumpAll(Context& ctx) {
+  RunJob(ctx, KarmaJob::Kind::kDumpAll, "all trees", AnswerOk);
+}
 
 // False, and an error, for what is no name of a dump.
 bool CheckName(Context& ctx, std::string_view file) {
@@ -115,8 +119,12 @@ void ReplyFiles(Context& ctx, bool with_folder) {
   for (const KarmaDumpFile& file : *files) ctx.reply.Bulk(folder + file.file);
 }
 
-void ListV1(Context& ctx) { ReplyFiles(ctx, false); }
-void List(Context& ctx) { ReplyFiles(ctx, true); }
+void ListV1(Context& ctx) {
+  ReplyFiles(ctx, false);
+}
+void List(Context& ctx) {
+  ReplyFiles(ctx, true);
+}
 
 struct OpenDump {
   KarmaDumpName name;
@@ -198,7 +206,9 @@ void AnswerVerify(Context& ctx, const KarmaJob& job) {
   ctx.reply.Integer(static_cast<std::int64_t>(job.stats.keys));
 }
 
-void Verify(Context& ctx) { RunJob(ctx, KarmaJob::Kind::kVerify, "all dumps", AnswerVerify); }
+void Verify(Context& ctx) {
+  RunJob(ctx, KarmaJob::Kind::kVerify, "all dumps", AnswerVerify);
+}
 
 // ---- fetching
 
@@ -234,8 +244,9 @@ void Fetch(Context& ctx) {
   const auto dump = Open(jobs->directory(), ctx.args[1]);
   if (!dump) return ctx.reply.Error(dump.error());
   if (dump->bytes > kFetchMax) {
-    return ctx.reply.Error(fmt::format("TOOLARGE {} has {} bytes, more than {}: use snapshot.fetch_chunk",
-                                       ctx.args[1], dump->bytes, kFetchMax));
+    return ctx.reply.Error(
+        fmt::format("TOOLARGE {} has {} bytes, more than {}: use snapshot.fetch_chunk", ctx.args[1],
+                    dump->bytes, kFetchMax));
   }
   const auto bytes = ReadPiece(*dump->file, 0, dump->bytes);
   if (!bytes) return ctx.reply.Error(bytes.error());
@@ -256,7 +267,8 @@ void FetchChunk(Context& ctx) {
   const std::int64_t limit = *ParseInt64(ctx.args[3]);
   const auto total = static_cast<std::int64_t>(dump->bytes);
   if (offset > total) {
-    return ctx.reply.Error(fmt::format("ERR Field offset must be at most {}, not {}", total, offset));
+    return ctx.reply.Error(
+        fmt::format("ERR Field offset must be at most {}, not {}", total, offset));
   }
   const auto bytes = ReadPiece(*dump->file, static_cast<std::uint64_t>(offset),
                                static_cast<std::uint64_t>(std::min(limit, total - offset)));
@@ -297,10 +309,18 @@ void Add(CommandTable& table, int version, std::string_view name, std::string_vi
 }
 
 // The name of a file, where other operations of version 1 have that of a tree.
-Argument FileArgumentV1() { return {.name = "tree_name", .json = JsonForm::kTree}; }
-Argument TreeArgumentV1() { return {.name = "tree_name", .json = JsonForm::kTree}; }
-Argument SeriesName() { return {.name = "series", .json = JsonForm::kSeries}; }
-Argument FileArgument() { return {.name = "file", .json = JsonForm::kText}; }
+Argument FileArgumentV1() {
+  return {.name = "tree_name", .json = JsonForm::kTree};
+}
+Argument TreeArgumentV1() {
+  return {.name = "tree_name", .json = JsonForm::kTree};
+}
+Argument SeriesName() {
+  return {.name = "series", .json = JsonForm::kSeries};
+}
+Argument FileArgument() {
+  return {.name = "file", .json = JsonForm::kText};
+}
 Argument OffsetArgument() {
   return {.name = "offset", .optional = true, .json = JsonForm::kOffset, .json_default = "0"};
 }
@@ -318,28 +338,29 @@ void AddKarmaDumpCommands(CommandTable& table) {
   Add(table, 1, "karma.v1.dump", "dump", "Writes a tree to a file and says so.", kAdmin,
       {TreeArgumentV1()}, Dump);
   Add(table, 1, "karma.v1.dump_all", "dump_all",
-      "Begins to write every tree to a file; errors are in the server's log.", kAdmin, {}, DumpAllV1);
+      "Begins to write every tree to a file; errors are in the server's log.", kAdmin, {},
+      DumpAllV1);
   Add(table, 1, "karma.v1.dumps", "dumps", "The names of the files, newest first.", kReadOnly, {},
       ListV1);
   Add(table, 1, "karma.v1.load", "load", "Replaces a tree by what a file has.",
       kWrite | kDenyOom | kAdmin, {FileArgumentV1()}, LoadV1);
-  Add(table, 2, "karma.snapshot.create", "snapshot.create", "Writes a series to a file and says so.",
-      kAdmin, {SeriesName()}, Dump);
+  Add(table, 2, "karma.snapshot.create", "snapshot.create",
+      "Writes a series to a file and says so.", kAdmin, {SeriesName()}, Dump);
   Add(table, 2, "karma.snapshot.create_all", "snapshot.create_all",
-      "Writes every series to a file, but for those that Karma cannot hold (see the log).", kAdmin, {},
-      DumpAll);
+      "Writes every series to a file, but for those that Karma cannot hold (see the log).", kAdmin,
+      {}, DumpAll);
   Add(table, 2, "karma.snapshot.list", "snapshot.list", "The paths of the files, newest first.",
       kReadOnly, {}, List);
-  Add(table, 2, "karma.snapshot.info", "snapshot.info", "The newest file of each series.", kReadOnly,
-      {}, Info);
-  Add(table, 2, "karma.snapshot.verify", "snapshot.verify", "Reads every file to its end.", kReadOnly,
-      {}, Verify);
+  Add(table, 2, "karma.snapshot.info", "snapshot.info", "The newest file of each series.",
+      kReadOnly, {}, Info);
+  Add(table, 2, "karma.snapshot.verify", "snapshot.verify", "Reads every file to its end.",
+      kReadOnly, {}, Verify);
   Add(table, 2, "karma.snapshot.load", "snapshot.load", "Replaces a series by what a file has.",
       kWrite | kDenyOom | kAdmin, {FileArgument()}, Load);
   Add(table, 2, "karma.snapshot.fetch", "snapshot.fetch", "A whole file.", kReadOnly,
       {FileArgument()}, Fetch);
-  Add(table, 2, "karma.snapshot.fetch_chunk", "snapshot.fetch_chunk", "A piece of a file.", kReadOnly,
-      {FileArgument(), OffsetArgument(), ChunkArgument()}, FetchChunk);
+  Add(table, 2, "karma.snapshot.fetch_chunk", "snapshot.fetch_chunk", "A piece of a file.",
+      kReadOnly, {FileArgument(), OffsetArgument(), ChunkArgument()}, FetchChunk);
 }
 
 }  // namespace jeton::command

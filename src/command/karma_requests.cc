@@ -45,8 +45,8 @@ Result<const Command*> KarmaRequests::Lookup() {
     const auto version = request_.Field("v");
     if (!version) return Error{ErrorKind::kInvalid, "PROTOCOL Field v is required: 2"};
     if (version->Int64() != 2) {
-      return Error{ErrorKind::kInvalid,
-                   "PROTOCOL Unsupported protocol version " + std::string(version->Text().substr(0, 32))};
+      return Error{ErrorKind::kInvalid, "PROTOCOL Unsupported protocol version " +
+                                            std::string(version->Text().substr(0, 32))};
     }
   }
   const std::string_view field = v2 ? "op" : "command";
@@ -55,7 +55,8 @@ Result<const Command*> KarmaRequests::Lookup() {
   if (!*name) return Error{ErrorKind::kInvalid, "Field " + std::string(field) + " is required"};
   const Command* command = server_.commands.FindJson(v2 ? 2 : 1, **name);
   if (command != nullptr) return command;
-  return Error{ErrorKind::kInvalid, "UNKNOWN Unknown command " + std::string((*name)->substr(0, 128))};
+  return Error{ErrorKind::kInvalid,
+               "UNKNOWN Unknown command " + std::string((*name)->substr(0, 128))};
 }
 
 Status KarmaRequests::Authorise(Session& session, const Command& command) {

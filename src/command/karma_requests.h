@@ -1,6 +1,6 @@
-// KarmaRequests: serves Karma's JSON lines. A line is parsed, its operation looked up in the command
-// table, its fields bound to words, and the dispatcher runs them like any other request; the reply
-// leaves in the envelope of the request's own protocol version.
+// KarmaRequests: serves Karma's JSON lines. A line is parsed, its operation looked up in the
+// command table, its fields bound to words, and the dispatcher runs them like any other request;
+// the reply leaves in the envelope of the request's own protocol version.
 //
 // Who may do what: with auth-token or read-auth-token set, every request carries one of them as
 // "token"; read-auth-token is enough for what changes nothing. With neither, the requests of a

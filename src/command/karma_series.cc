@@ -1,4 +1,5 @@
-// tree.* of Karma 1.0, and series.delete_before and series.compact: whole series. A series is a tree.
+// tree.* of Karma 1.0, and series.delete_before and series.compact: whole series. A series is a
+// tree.
 #include <algorithm>
 
 #include "base/text.h"
@@ -187,16 +188,17 @@ void Summarise(Context& ctx) {
   const auto range = RangeAt(ctx, *place, 2);
   if (!range) return ctx.reply.Error(range.error());
   const bool all = !Given(ctx.args[2]);
-  StartQuery(ctx, std::make_unique<Summary>(
-                      *place->tree, *range, all ? "" : place->calendar->Format(range->first),
-                      all ? "" : place->calendar->Format(range->last)));
+  StartQuery(ctx, std::make_unique<Summary>(*place->tree, *range,
+                                            all ? "" : place->calendar->Format(range->first),
+                                            all ? "" : place->calendar->Format(range->last)));
 }
 
 // ---- tree.top
 
 class Top final : public SelectKeys {
  public:
-  Top(const engine::Tree& tree, const Wanted& wanted) : SelectKeys(tree, wanted), limit_(wanted.count) {}
+  Top(const engine::Tree& tree, const Wanted& wanted)
+      : SelectKeys(tree, wanted), limit_(wanted.count) {}
 
  private:
   void ReplyItems(Context& ctx, const std::vector<KeyTotal>& items, std::uint64_t) override {
@@ -226,8 +228,8 @@ void TopKeys(Context& ctx) {
   if (!place) return ctx.reply.Error(place.error());
   const auto range = RangeAt(ctx, *place, 3);
   if (!range) return ctx.reply.Error(range.error());
-  StartQuery(ctx, std::make_unique<Top>(*place->tree, SelectKeys::Wanted{.count = LimitAt(ctx, 2),
-                                                                         .range = *range}));
+  StartQuery(ctx, std::make_unique<Top>(
+                      *place->tree, SelectKeys::Wanted{.count = LimitAt(ctx, 2), .range = *range}));
 }
 
 // ---- ranges of the whole series
@@ -237,7 +239,8 @@ void Points(Context& ctx) {
   if (!place) return ctx.reply.Error(place.error());
   const auto range = RangeAt(ctx, *place, 2);
   if (!range) return ctx.reply.Error(range.error());
-  StartQuery(ctx, std::make_unique<FindAll>(*place->tree, *place->calendar, *range, Zeros::kLeaveOut));
+  StartQuery(ctx,
+             std::make_unique<FindAll>(*place->tree, *place->calendar, *range, Zeros::kLeaveOut));
 }
 
 void DeleteRange(Context& ctx) {
@@ -291,7 +294,9 @@ Argument LimitArgument(std::string_view by_default, std::int64_t max) {
           .json_max = max};
 }
 
-Argument BeforeArgument() { return {.name = "before", .json = JsonForm::kBefore}; }
+Argument BeforeArgument() {
+  return {.name = "before", .json = JsonForm::kBefore};
+}
 Argument CursorArgument() {
   return {.name = "cursor", .optional = true, .json = JsonForm::kCursor};
 }
@@ -317,8 +322,8 @@ void AddKarmaSeriesCommands(CommandTable& table) {
       {KarmaSeriesArgument(), KarmaRangeArgument(false)}, Points);
   Add(table, "karma.tree.delete_range", {}, "Clears the buckets of a range in every key.", kWrite,
       {KarmaSeriesArgument(), KarmaRangeArgument(false)}, DeleteRange);
-  Add(table, "karma.series.delete_before", {"tree.delete_before"},
-      "Clears all buckets before one.", kWrite, {KarmaSeriesArgument(), BeforeArgument()}, DeleteBefore);
+  Add(table, "karma.series.delete_before", {"tree.delete_before"}, "Clears all buckets before one.",
+      kWrite, {KarmaSeriesArgument(), BeforeArgument()}, DeleteBefore);
   Add(table, "karma.series.compact", {"tree.compact"},
       "Nothing: memory of what was deleted comes back by itself.", kWrite, {KarmaSeriesArgument()},
       Compact);

@@ -23,7 +23,9 @@ double UptimeSeconds(const Context& ctx) {
   return static_cast<double>(ctx.now.wall_ms - ctx.server.started_ms) / 1000;
 }
 
-void Ping(Context& ctx) { ctx.reply.Bulk("pong"); }
+void Ping(Context& ctx) {
+  ctx.reply.Bulk("pong");
+}
 
 void Health(Context& ctx) {
   const bool well = !ctx.server.disk_failed.load() && !ctx.server.disk_full.load();
@@ -42,12 +44,9 @@ void Health(Context& ctx) {
 std::vector<std::pair<std::string_view, std::uint64_t>> Facts(Context& ctx) {
   const PersistenceStatus status = ctx.server.host.persistence();
   const Totals totals = CountCommands(ctx.server);
-  return {{"trees", ctx.keyspace.trees()},
-          {"memory_bytes", ctx.keyspace.used_bytes()},
-          {"command_count", totals.commands},
-          {"error_count", totals.errors},
-          {"wal_bytes", status.log_bytes},
-          {"wal_current_lsn", status.appended_lsn},
+  return {{"trees", ctx.keyspace.trees()},        {"memory_bytes", ctx.keyspace.used_bytes()},
+          {"command_count", totals.commands},     {"error_count", totals.errors},
+          {"wal_bytes", status.log_bytes},        {"wal_current_lsn", status.appended_lsn},
           {"wal_durable_lsn", status.durable_lsn}};
 }
 
@@ -72,7 +71,9 @@ void Metrics(Context& ctx) {
   ctx.reply.Bulk(text);
 }
 
-void Compact(Context& ctx) { ctx.reply.Ok(); }
+void Compact(Context& ctx) {
+  ctx.reply.Ok();
+}
 
 void Add(CommandTable& table, std::string_view name, std::string_view summary, std::uint32_t flags,
          Handler handler) {

@@ -1,9 +1,9 @@
 // Karma 0.1, version 1 of its protocol: {"command":"increment","tree_name":"a","key":1}.
 //
-// Replies are those of release 0.1, byte for byte; its defects stay out: reads create nothing, totals
-// follow `delete`, a missing field gets a sentence. A tree that does not exist reads as an empty one.
-// Trees come in the order of their names and days in theirs, where release 0.1 had the order of
-// insertion. Dumps are in karma_dumps.cc.
+// Replies are those of release 0.1, byte for byte; its defects stay out: reads create nothing,
+// totals follow `delete`, a missing field gets a sentence. A tree that does not exist reads as an
+// empty one. Trees come in the order of their names and days in theirs, where release 0.1 had the
+// order of insertion. Dumps are in karma_dumps.cc.
 #include <algorithm>
 
 #include "command/karma_access.h"
@@ -11,7 +11,9 @@
 namespace jeton::command {
 namespace {
 
-void Ping(Context& ctx) { ctx.reply.Bulk("pong"); }
+void Ping(Context& ctx) {
+  ctx.reply.Bulk("pong");
+}
 
 void Trees(Context& ctx) {
   std::vector<std::string> names = ctx.keyspace.TreeNames(ctx.now.wall_ms);

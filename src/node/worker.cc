@@ -5,7 +5,6 @@
 #include "command/subscription_feed.h"
 #include "node/http_api.h"
 #include "node/node.h"
-#include "protocol/karma_envelope.h"
 
 namespace jeton::node {
 namespace {
@@ -287,6 +286,10 @@ void Worker::ExecuteOne(const Request& request, Now now) {
 bool Worker::ContinueQuery(Connection& connection, Now now) {
   if (connection.session.query == nullptr) [[likely]]
     return true;
+  if (connection.protocol == Protocol::kJson) {
+    return karma_.Continue(connection.session, now, connection.out) &&
+           WithinOutputLimit(connection);
+  }
   Reply reply(connection.out,
               connection.session.resp == 3 ? ReplyFormat::kResp3 : ReplyFormat::kResp2);
   return dispatcher_.Continue(connection.session, now, reply) && WithinOutputLimit(connection);
