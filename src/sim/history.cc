@@ -9,7 +9,7 @@ namespace jeton::sim {
 namespace {
 
 std::string Describe(const Cell& cell) {
-  std::string text = cell.value.ToString();
+  std::string text = cell.tree ? Describe(*cell.tree) : cell.value.ToString();
   if (cell.expires_at != 0) text += " until " + std::to_string(cell.expires_at);
   if (cell.precision) text += " precision " + cell.precision->ToString();
   return text;
@@ -35,7 +35,14 @@ std::string Difference(const State& expected, const State& found) {
   for (const auto& [name, cell] : both) {
     const std::string wanted = Describe(expected, name);
     const std::string got = Describe(found, name);
-    if (wanted != got) text += name + ": " + got + ", expected " + wanted + "; ";
+    if (wanted == got) continue;
+    const auto a = expected.find(name);
+    const auto b = found.find(name);
+    const bool trees = a != expected.end() && b != found.end() && a->second.tree && b->second.tree;
+    text += name + ": ";
+    text += trees && a->second.expires_at == b->second.expires_at
+                ? Difference(*a->second.tree, *b->second.tree) + "; "
+                : got + ", expected " + wanted + "; ";
   }
   return text;
 }
@@ -51,6 +58,7 @@ std::uint64_t History::HashOf(std::string_view name, const Cell& cell) {
   cell.value.EncodeTo(bytes);
   bytes += std::to_string(cell.expires_at);
   if (cell.precision) cell.precision->EncodeTo(bytes += 'p');
+  if (cell.tree) bytes += 't' + std::to_string(cell.tree->Hash());
   return HashBytes(bytes, 1);
 }
 

@@ -17,16 +17,23 @@
 
 #include "base/decimal.h"
 #include "base/time.h"
+#include "sim/tree_model.h"
 #include "storage/log_format.h"
 
 namespace jeton::sim {
 
+// What a name holds: a counter, or a tree, which has no value of its own.
 struct Cell {
   Decimal value;
   WallMs expires_at = 0;  // 0: never
   std::optional<Decimal> precision;
+  TreeRef tree = nullptr;
 
-  friend bool operator==(const Cell&, const Cell&) = default;
+  friend bool operator==(const Cell& a, const Cell& b) {
+    const bool same_tree = a.tree == b.tree || (a.tree && b.tree && *a.tree == *b.tree);
+    return same_tree && a.value == b.value && a.expires_at == b.expires_at &&
+           a.precision == b.precision;
+  }
 };
 
 using State = std::map<std::string, Cell, std::less<>>;

@@ -158,6 +158,7 @@ int Run(const Arguments& arguments) {
     sum.full_disks += result.counts.full_disks;
     sum.snapshots += result.counts.snapshots;
     sum.lost_steps += result.counts.lost_steps;
+    sum.sliced += result.counts.sliced;
     if (arguments.check_determinism && RunSeed(run).hash != result.hash) {
       std::printf("seed %llu: two runs differ\n", static_cast<unsigned long long>(run.seed));
       return 1;
@@ -186,10 +187,11 @@ int Run(const Arguments& arguments) {
   const auto shown = [](std::uint64_t n) { return static_cast<unsigned long long>(n); };
   std::printf(
       "%llu requests, %llu replies, %llu crashes, %llu recoveries (%llu failed), "
-      "%llu disk failures, %llu full disks, %llu snapshots, %llu unpromised changes lost\n",
+      "%llu disk failures, %llu full disks, %llu snapshots, %llu unpromised changes lost, "
+      "%llu queries in slices\n",
       shown(sum.requests), shown(sum.replies), shown(sum.crashes), shown(sum.recoveries),
       shown(sum.failed_recoveries), shown(sum.disk_failures), shown(sum.full_disks),
-      shown(sum.snapshots), shown(sum.lost_steps));
+      shown(sum.snapshots), shown(sum.lost_steps), shown(sum.sliced));
   return arguments.expect_failure ? 1 : 0;
 }
 

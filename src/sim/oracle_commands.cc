@@ -41,6 +41,12 @@ RespValue OldValue(const Cell* cell) {
 
 }  // namespace
 
+bool Oracle::RefuseTree(Call& call, const Cell* cell) {
+  if (cell == nullptr || !cell->tree) return false;
+  call.Reply(Failure(command::kWrongType));
+  return true;
+}
+
 // ---- adding
 
 void Oracle::Add(Call& call) {
@@ -57,6 +63,7 @@ void Oracle::Add(Call& call) {
     delta = word == "DECRBY" ? -*parsed : *parsed;
   }
   const Cell* cell = Live(args[1], call.now.wall_ms);
+  if (RefuseTree(call, cell)) return;
   const Decimal old = cell == nullptr ? Decimal() : cell->value;
   if (integers && !old.IsInt64()) return call.Reply(Failure(kNotAnInteger));
   const auto sum = Decimal::Add(old, delta);
@@ -72,6 +79,10 @@ void Oracle::MIncrBy(Call& call) {
   std::vector<RespValue> items;
   for (std::size_t i = 2; i < call.args.size(); ++i) {
     const Cell* cell = Live(call.args[i], call.now.wall_ms);
+    if (cell != nullptr && cell->tree) {
+      items.push_back(Failure(command::kWrongType));
+      continue;
+    }
     const auto sum = Decimal::Add(cell == nullptr ? Decimal() : cell->value, *delta);
     if (sum) Put(call.args[i], *sum, call.now.wall_ms);
     items.push_back(sum ? Counter(call.session.redis, *sum) : Failure(kOutOfRange));
@@ -109,6 +120,7 @@ void Oracle::Increx(Call& call) {
   if (lower > upper) return call.Reply(Failure("ERR LBOUND can't be greater than UBOUND"));
   if (at == 0) return call.Reply(Failure(BadTime("increx")));
   const Cell* cell = Live(args[1], now);
+  if (RefuseTree(call, cell)) return;
   const Decimal old = cell == nullptr ? Decimal() : cell->value;
   const bool had_expiry = cell != nullptr && cell->expires_at != 0;
   if (integers && !old.IsInt64()) return call.Reply(Failure(kNotAnInteger));
@@ -136,6 +148,7 @@ void Oracle::Increx(Call& call) {
 void Oracle::Precision(Call& call) {
   const WallMs now = call.now.wall_ms;
   const Cell* cell = Live(call.args[1], now);
+  if (RefuseTree(call, cell)) return;
   if (call.args.size() == 2) {
     return call.Reply(Bulk(cell == nullptr ? Decimal() : cell->precision.value_or(0)));
   }
@@ -145,7 +158,7 @@ void Oracle::Precision(Call& call) {
   if (cell == nullptr) Put(call.args[1], 0, now);
   Cell changed = *history_.Find(call.args[1]);
   changed.precision = *wanted;
-  history_.Set(call.args[1], changed);
+  Store(call.args[1], changed);
   Touch(call.args[1], now);
   call.Reply(Bulk(*wanted));
 }
@@ -154,9 +167,12 @@ void Oracle::Precision(Call& call) {
 
 void Oracle::Get(Call& call) {
   const Cell* cell = Live(call.args[1], call.now.wall_ms);
+  if (call.args.size() == 3 && call.session.redis) {
+    return call.Reply(Failure(command::WrongArguments("get")));
+  }
+  if (RefuseTree(call, cell)) return;
   const Decimal value = cell == nullptr ? Decimal() : cell->value;
   if (call.args.size() == 3) {
-    if (call.session.redis) return call.Reply(Failure(command::WrongArguments("get")));
     return call.Reply(List({Bulk(value), Text("CONSISTENT")}));
   }
   call.Reply(cell == nullptr && call.session.redis ? Nothing() : Bulk(value));
@@ -166,6 +182,7 @@ void Oracle::MGet(Call& call) {
   std::vector<RespValue> items;
   for (std::size_t i = 1; i < call.args.size(); ++i) {
     const Cell* cell = Live(call.args[i], call.now.wall_ms);
+    if (cell != nullptr && cell->tree) cell = nullptr;
     items.push_back(cell != nullptr      ? Bulk(cell->value)
                     : call.session.redis ? Nothing()
                                          : Text("0"));
@@ -195,6 +212,7 @@ void Oracle::Set(Call& call) {
   const Cell* cell = Live(args[1], now);
   const RespValue old = OldValue(cell);
   const bool held_back = (nx && cell != nullptr) || (xx && cell == nullptr);
+  if ((get || !held_back) && RefuseTree(call, cell)) return;
   if (!held_back) {
     const bool had_expiry = cell != nullptr && cell->expires_at != 0;
     Put(args[1], *value, now);
@@ -221,6 +239,7 @@ void Oracle::SetEx(Call& call) {
   if (at == 0) return call.Reply(Failure(BadTime(args[0])));
   const Result<Decimal> value = Decimal::Parse(args[3]);
   if (!value) return call.Reply(Failure(value.error().text));
+  if (RefuseTree(call, Live(args[1], now))) return;
   Put(args[1], *value, now);
   Expire(args[1], at, now);
   call.Reply(Simple("OK"));
@@ -230,6 +249,7 @@ void Oracle::GetSet(Call& call) {
   const Result<Decimal> value = Decimal::Parse(call.args[2]);
   if (!value) return call.Reply(Failure(value.error().text));
   const Cell* cell = Live(call.args[1], call.now.wall_ms);
+  if (RefuseTree(call, cell)) return;
   call.Reply(OldValue(cell));
   const bool had_expiry = cell != nullptr && cell->expires_at != 0;
   Put(call.args[1], *value, call.now.wall_ms);
@@ -238,6 +258,7 @@ void Oracle::GetSet(Call& call) {
 
 void Oracle::GetDel(Call& call) {
   const Cell* cell = Live(call.args[1], call.now.wall_ms);
+  if (RefuseTree(call, cell)) return;
   call.Reply(OldValue(cell));
   if (cell != nullptr) Drop(call.args[1]);
 }
@@ -246,6 +267,7 @@ void Oracle::GetEx(Call& call) {
   const Words& args = call.args;
   const WallMs now = call.now.wall_ms;
   const Cell* cell = Live(args[1], now);
+  if (RefuseTree(call, cell)) return;
   const RespValue old = OldValue(cell);
   if (cell != nullptr && args.size() > 2) {
     if (args[2] == "PERSIST") {
@@ -267,6 +289,7 @@ void Oracle::MSet(Call& call) {
     if (Live(args[i], now) != nullptr) return call.Reply(Number(0));
   }
   for (std::size_t i = 2; i < args.size(); i += 2) {
+    if (RefuseTree(call, Live(args[i - 1], now))) return;
     const Result<Decimal> value = Decimal::Parse(args[i]);
     if (!value) return call.Reply(Failure(value.error().text));
   }
@@ -299,7 +322,8 @@ void Oracle::Exists(Call& call) {
 }
 
 void Oracle::Type(Call& call) {
-  call.Reply(Simple(Live(call.args[1], call.now.wall_ms) == nullptr ? "none" : "string"));
+  const Cell* cell = Live(call.args[1], call.now.wall_ms);
+  call.Reply(Simple(cell == nullptr ? "none" : cell->tree ? "hash" : "string"));
 }
 
 void Oracle::ExpireIn(Call& call) {
@@ -341,7 +365,7 @@ void Oracle::Persist(Call& call) {
 
 void Oracle::FlushAll(Call& call) {
   const State all = history_.state();
-  for (const auto& [name, cell] : all) history_.Set(name, std::nullopt);
+  for (const auto& [name, cell] : all) Store(name, std::nullopt);
   for (OracleSession* session : sessions_) {
     if (!session->watched.empty()) session->watch_dirty = true;
   }
@@ -400,11 +424,17 @@ void Oracle::Exec(Call& call) {
     return call.Reply(Failure("EXECABORT Transaction discarded because of previous errors."));
   }
   if (changed) return call.Reply(Nothing());
-  std::vector<Expected> inner;
-  for (const Words& words : queued) Run(session, words, call.now, inner);
-  std::vector<RespValue> items;
-  for (Expected& reply : inner) items.push_back(std::move(reply.value));
-  call.Reply(List(std::move(items)));
+  Expected all;
+  all.kind = Expected::Kind::kEach;
+  for (const Words& words : queued) {
+    Call inner{session, words, call.now, all.parts};
+    inner.in_exec = true;
+    (this->*RuleOf(words).handler)(inner);
+  }
+  std::vector<RespValue> items;  // to be shown
+  for (const Expected& part : all.parts) items.push_back(part.value);
+  all.value = List(std::move(items));
+  call.replies.push_back(std::move(all));
 }
 
 void Oracle::Watch(Call& call) {
@@ -529,6 +559,7 @@ Oracle::Rule Oracle::RuleOf(const Words& args) {
     connection("PING", {.handler = &Oracle::Ping, .while_subscribed = true});
     connection("HELLO", {.handler = &Oracle::Hello, .never_in_multi = true});
     table["SAVE"].never_in_multi = true;
+    AddTreeRules(table);
     connection("QUIT", {.handler = &Oracle::Quit, .while_subscribed = true, .immediate = true});
     connection("RESET", {.handler = &Oracle::Reset, .while_subscribed = true, .immediate = true});
     return table;

@@ -12,6 +12,8 @@ struct Oracle::Call {
   const Words& args;
   Now now;
   std::vector<Expected>& replies;
+  bool in_exec = false;
+  bool goes_on = false;
 
   void Reply(RespValue value) {
     replies.push_back({.kind = Expected::Kind::kExact, .value = std::move(value)});
@@ -36,8 +38,13 @@ inline RespValue Text(std::string_view text) {
 inline RespValue Simple(std::string_view text) {
   return {.type = RespValue::Type::kSimple, .integer = 0, .text = std::string(text), .items = {}};
 }
+// An error is one line: what would end it is replaced.
 inline RespValue Failure(std::string_view text) {
-  return {.type = RespValue::Type::kError, .integer = 0, .text = std::string(text), .items = {}};
+  std::string line(text);
+  for (char& c : line) {
+    if (c == '\r' || c == '\n') c = ' ';
+  }
+  return {.type = RespValue::Type::kError, .integer = 0, .text = std::move(line), .items = {}};
 }
 inline RespValue Number(std::int64_t value) {
   return {.type = RespValue::Type::kInteger, .integer = value, .text = {}, .items = {}};
@@ -54,6 +61,12 @@ inline RespValue Bulk(const Decimal& value) {
 // As INCR replies it.
 inline RespValue Counter(bool redis, const Decimal& value) {
   return redis && value.IsInt64() ? Number(value.Int64()) : Bulk(value);
+}
+// A map as RESP3 has it, flat in RESP2.
+inline RespValue MapOf(int resp, std::vector<RespValue> items) {
+  RespValue value = List(std::move(items));
+  if (resp == 3) value.type = RespValue::Type::kMap;
+  return value;
 }
 inline RespValue PushOf(int resp, std::vector<RespValue> items) {
   RespValue value = List(std::move(items));

@@ -40,6 +40,7 @@ Simulation::Simulation(const RunOptions& options)
       swarm_(DrawSwarm(options.seed, options.features_off)),
       prng_(options.seed),
       disk_prng_(options.seed * 31 + 7),
+      wall_ms_(swarm_.start_ms),
       oracle_(history_),
       workload_(swarm_, prng_),
       queues_(static_cast<std::size_t>(swarm_.workers)) {
@@ -238,17 +239,35 @@ void Simulation::Turn(int index) {
     return "turn of worker " + std::to_string(index) + ", " + std::to_string(turn.size()) +
            " clients";
   });
+  std::vector<std::uint64_t> before;
+  for (const Client* client : turn) before.push_back(client->connection->session.commands);
   node_->worker(index).RunTurn(NodeNow());
-  for (Client* client : turn) {
-    client->queued = false;
+  const auto waits = [](const Client& client) {
+    return client.connection->session.query != nullptr;
+  };
+  // Queries that went on in slices had their turn before all requests.
+  for (std::size_t i = 0; i < turn.size(); ++i) {
+    const bool ended = !waits(*turn[i]) || turn[i]->connection->session.commands != before[i];
+    if (turn[i]->session.query && ended) oracle_.EndQuery(turn[i]->session);
+  }
+  for (std::size_t i = 0; i < turn.size(); ++i) {
+    Client* client = turn[i];
+    std::uint64_t ran = client->connection->session.commands - before[i];
+    client->queued = waits(*client);
+    if (client->queued) queues_[static_cast<std::size_t>(index)].push_back(client);
     while (!client->requests.empty() && client->requests.front().first <= client->delivered) {
+      if (waits(*client) && ran-- == 0) break;
       const Words words = std::move(client->requests.front().second);
       client->requests.pop_front();
       Event(kTurn, 99, [&] {
         return "  executes " + words[0] + (words.size() > 1 ? " " + words[1] : "") + " of client " +
                std::to_string(client->index);
       });
-      oracle_.Execute(client->session, words, {.wall_ms = wall_ms_, .mono_ns = mono_ns_}, refusals);
+      const bool goes_on = waits(*client) && ran == 0;
+      oracle_.Execute(client->session, words, {.wall_ms = wall_ms_, .mono_ns = mono_ns_}, refusals,
+                      goes_on);
+      if (goes_on) ++result_.counts.sliced;
+      if (goes_on && !client->session.query) Fail(words[0] + " goes on in slices for no reason");
     }
   }
   // A node that died in the middle has refused the rest of the turn, which nobody will hear of.
@@ -331,7 +350,7 @@ void Simulation::OnReply(Client& client, const RespValue& reply) {
   if (!mismatch.empty()) {
     return Fail("client " + std::to_string(client.index) + ": " + mismatch);
   }
-  seen_steps_ = std::max(seen_steps_, expected.front().steps);
+  if (!gates_failed_) seen_steps_ = std::max(seen_steps_, expected.front().steps);
   expected.pop_front();
 }
 
@@ -346,7 +365,11 @@ bool Simulation::AllAnswered() const {
 
 void Simulation::PassTime() {
   constexpr std::int64_t kSpans[] = {1, 10, 100, 1000, 5000};
-  const std::int64_t ms = 1 + static_cast<std::int64_t>(prng_.Below(kSpans[prng_.Below(5)]));
+  std::int64_t ms = 1 + static_cast<std::int64_t>(prng_.Below(kSpans[prng_.Below(5)]));
+  if (swarm_.Has(Feature::kLongTimes) && prng_.Chance(0.15)) {
+    constexpr std::int64_t kHourMs = 3'600'000;
+    ms += prng_.Between(0, prng_.Chance(0.7) ? 30 : 24 * 9) * kHourMs;
+  }
   mono_ns_ += ms * kNsPerMs;
   wall_ms_ += ms;
   if (swarm_.Has(Feature::kClockJumps) && prng_.Chance(0.05)) {
@@ -370,7 +393,9 @@ void Simulation::Tick(int index) {
 void Simulation::Upkeep() {
   Event(kUpkeep, 0, [] { return std::string("upkeep"); });
   const MonoNs began = mono_ns_;
-  node_->Upkeep(NodeNow());
+  Now now = NodeNow();
+  if (options_.canary == Canary::kLateRetention) now.wall_ms -= 2 * 86'400'000;
+  node_->Upkeep(now);
   if (disk_.died()) return NoteSweeps(false);
   NoteSweeps(true);
   const bool healthy = !node_->state().disk_full.load() && !disk_failure_;
@@ -392,8 +417,8 @@ void Simulation::NoteSweeps(bool checked) {
     if (keyspace.Find(key, kBeforeAnyExpiry)) continue;
     gone[engine::Keyspace::PartitionOf(key)].push_back(name);
     const bool expired = cell.expires_at != 0 && cell.expires_at <= wall_ms_;
-    const bool idle = swarm_.drop_zeros && cell.value.IsZero() && cell.expires_at == 0 &&
-                      !cell.precision &&
+    const bool idle = swarm_.drop_zeros && !cell.tree && cell.value.IsZero() &&
+                      cell.expires_at == 0 && !cell.precision &&
                       oracle_.Untouched(name, wall_ms_, engine::Keyspace::kZeroLifetimeMs);
     if (checked && !expired && !idle)
       Fail("upkeep dropped what should stay: " + Describe({{name, cell}}));
@@ -402,7 +427,21 @@ void Simulation::NoteSweeps(bool checked) {
     for (const std::string& name : names) oracle_.Sweep(name);
     history_.CloseStep(mono_ns_);
   }
+  NoteTrims(checked);
   history_.Stamp(node_->appended_lsn());
+}
+
+// The same for the trees' old buckets.
+void Simulation::NoteTrims(bool checked) {
+  engine::Keyspace& keyspace = node_->keyspace();
+  for (const std::string& name : keyspace.TreeNames(kBeforeAnyExpiry)) {
+    const engine::Tree* tree = keyspace.FindTree(keyspace.MakeKey(name), kBeforeAnyExpiry);
+    const Cell* cell = history_.Find(name);
+    if (cell == nullptr || !cell->tree || cell->tree->watermark == tree->watermark()) continue;
+    const std::string wrong = oracle_.Trim(name, tree->watermark(), wall_ms_, checked);
+    history_.CloseStep(mono_ns_);
+    if (!wrong.empty()) Fail(wrong);
+  }
 }
 
 void Simulation::Snapshot() {
@@ -448,24 +487,33 @@ void Simulation::BreakSomething() {
 
 // ---- the state
 
-State Simulation::ReadState() const {
+State Simulation::ReadState(std::string& trouble) const {
+  engine::Keyspace& keyspace = node_->keyspace();
   State state;
+  std::vector<std::string> trees;
   std::uint64_t cursor = 0;
   do {
-    cursor = node_->keyspace()
+    cursor = keyspace
                  .Scan(cursor, 1000, kBeforeAnyExpiry,
                        [&](std::string_view name, const engine::Entry& entry) {
                          state[std::string(name)] = {.value = entry.value,
                                                      .expires_at = entry.expires_at,
                                                      .precision = entry.precision};
+                         if (entry.kind == engine::Kind::kTree) trees.emplace_back(name);
                        })
                  .next;
   } while (cursor != 0);
+  for (const std::string& name : trees) {
+    const engine::Tree* tree = keyspace.FindTree(keyspace.MakeKey(name), kBeforeAnyExpiry);
+    state[name].tree = std::make_shared<const TreeModel>(ReadTree(*tree, trouble));
+  }
   return state;
 }
 
 void Simulation::CompareState(const char* when) {
-  const State found = ReadState();
+  std::string trouble;
+  const State found = ReadState(trouble);
+  if (!trouble.empty()) return Fail(std::string("trees ") + when + ": " + trouble);
   if (found == history_.state()) return;
   Fail(std::string("the state ") + when +
        " is not the oracle's: " + Difference(history_.state(), found));
@@ -518,7 +566,14 @@ void Simulation::CheckSwept() {
     if (cell.expires_at != 0 && cell.expires_at <= wall_ms_ - 1000) {
       Fail(name + " has expired and was not swept");
     }
-    if (swarm_.drop_zeros && cell.value.IsZero() && cell.expires_at == 0 && !cell.precision) {
+    if (cell.tree && cell.tree->settings.retain != 0) {
+      const Bucket oldest = oracle_.OldestKept(*cell.tree, wall_ms_ - 1500);
+      for (const auto& [key, buckets] : cell.tree->keys) {
+        if (buckets.begin()->first < oldest) Fail(name + " keeps buckets that are too old");
+      }
+    }
+    if (swarm_.drop_zeros && !cell.tree && cell.value.IsZero() && cell.expires_at == 0 &&
+        !cell.precision) {
       Fail(name + " is 0, idle, and was not swept");
     }
   }

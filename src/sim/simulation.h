@@ -48,7 +48,7 @@ struct RunResult {
   // How much happened, for those who wonder whether the seeds reach anything.
   struct Counts {
     std::uint64_t requests = 0, replies = 0, crashes = 0, recoveries = 0, failed_recoveries = 0,
-                  disk_failures = 0, full_disks = 0, snapshots = 0, lost_steps = 0;
+                  disk_failures = 0, full_disks = 0, snapshots = 0, lost_steps = 0, sliced = 0;
   } counts;
 };
 
@@ -93,6 +93,7 @@ class Simulation {
   bool TryStart(bool with_faults);
   void CheckRecovered();
   void PlantAfterRecovery();
+  void PlantInTree(const std::string& name, const TreeModel& tree);
   void Crash(CrashKind kind);
   CrashKind DrawCrash();
   void ShutDown();
@@ -103,9 +104,10 @@ class Simulation {
   std::size_t StepsPromised(CrashKind kind) const;
 
   // the state
-  State ReadState() const;
+  State ReadState(std::string& trouble) const;
   void CompareState(const char* when);
   void NoteSweeps(bool checked);
+  void NoteTrims(bool checked);
   Now NodeNow() const;
 
   void Fail(const std::string& reason);
@@ -122,7 +124,7 @@ class Simulation {
   RunResult result_;
   int step_ = 0;
 
-  WallMs wall_ms_ = 1'700'000'000'000;
+  WallMs wall_ms_;
   MonoNs mono_ns_ = kNsPerSecond;
   SimDisk disk_;
   std::unique_ptr<Directory> directory_;
@@ -130,6 +132,7 @@ class Simulation {
   std::unique_ptr<node::Node> node_;  // null while the process is down
   bool ready_ = false;
   bool disk_failure_ = false;  // the node has said so
+  bool gates_failed_ = false;  // and its clients know: what they read from now on may be lost
   bool log_wanted_ = false;
   bool disk_limited_ = false;
 

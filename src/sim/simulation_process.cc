@@ -2,6 +2,7 @@
 // afterwards.
 #include <algorithm>
 
+#include "engine/tree_mutation.h"
 #include "sim/lying_disk.h"
 #include "sim/oracle_internal.h"
 #include "sim/simulated_client.h"
@@ -112,7 +113,9 @@ bool Simulation::TryStart(bool with_faults) {
 
 // The state must be the one after some step, after none earlier than was promised.
 void Simulation::CheckRecovered() {
-  const State found = ReadState();
+  std::string trouble;
+  const State found = ReadState(trouble);
+  if (!trouble.empty()) return Fail("trees after recovery: " + trouble);
   const std::size_t least = power_was_lost_ ? must_survive_power_ : must_survive_kill_;
   const auto match = history_.Match(found, least);
   if (!match) {
@@ -145,7 +148,8 @@ void Simulation::CheckRecovered() {
 
 void Simulation::PlantAfterRecovery() {
   engine::Keyspace& keyspace = node_->keyspace();
-  const State state = ReadState();
+  std::string trouble;
+  const State state = ReadState(trouble);
   if (state.empty()) return;
   const auto apply = [&](const engine::Mutation& mutation) {
     keyspace.Apply(mutation, keyspace.MakeKey(mutation.name), wall_ms_);
@@ -167,13 +171,67 @@ void Simulation::PlantAfterRecovery() {
       });
       if (unit == steps.rend()) return;
       const History::Change& change = unit->changes.back();
+      if (change.before && change.before->tree) return;
       if (!change.before) return apply({.type = engine::MutationType::kDrop, .name = change.name});
       return apply({.type = engine::MutationType::kCounter,
                     .name = change.name,
                     .value = change.before->value});
     }
+    case Canary::kTreeForgetsWatermark:
+    case Canary::kTreeLosesBucket:
+    case Canary::kHalfBatch:
+      for (const auto& [tree_name, tree_cell] : state) {
+        if (tree_cell.tree) PlantInTree(tree_name, *tree_cell.tree);
+      }
+      return;
     default:
       return;
+  }
+}
+
+void Simulation::PlantInTree(const std::string& name, const TreeModel& tree) {
+  engine::Keyspace& keyspace = node_->keyspace();
+  const engine::Key key = keyspace.MakeKey(name);
+  const auto apply = [&](engine::TreeMutation mutation, const std::string& tree_key) {
+    mutation.tree = name;
+    mutation.key = keyspace.FindTree(key, 0)->MakeKey(tree_key);
+    keyspace.Apply(mutation, key);
+  };
+  if (tree.keys.empty()) return;
+  const auto& [first_key, first_buckets] = *tree.keys.begin();
+  if (options_.canary == Canary::kTreeLosesBucket) {
+    const Bucket bucket = first_buckets.begin()->first;
+    return apply({.type = engine::TreeMutationType::kClear, .range = {bucket, bucket}}, first_key);
+  }
+  if (options_.canary == Canary::kHalfBatch) {
+    const auto& steps = history_.steps();
+    if (steps.empty() || steps.back().changes.size() != 1) return;
+    const History::Change& change = steps.back().changes.back();
+    if (change.name != name || !change.before || !change.before->tree || !change.after) return;
+    if (!change.after->tree || KeysChanged(*change.before->tree, *change.after->tree).size() < 2) {
+      return;
+    }
+    const std::string undone = *KeysChanged(*change.before->tree, *change.after->tree).begin();
+    apply({.type = engine::TreeMutationType::kResetKey}, undone);
+    const auto before = change.before->tree->keys.find(undone);
+    if (before == change.before->tree->keys.end()) return;
+    for (const auto& [bucket, value] : before->second) {
+      apply({.type = engine::TreeMutationType::kBucket, .range = {bucket, bucket}, .value = value},
+            undone);
+    }
+    return;
+  }
+  const WallMs expires_at = history_.Find(name) == nullptr ? 0 : history_.Find(name)->expires_at;
+  if (expires_at != 0) return;
+  keyspace.Apply({.type = engine::MutationType::kDrop, .name = name}, key, wall_ms_);
+  const engine::TreeMutation create{
+      .type = engine::TreeMutationType::kCreate, .tree = name, .settings = tree.settings};
+  keyspace.Apply(create, key);
+  for (const auto& [tree_key, buckets] : tree.keys) {
+    for (const auto& [bucket, value] : buckets) {
+      apply({.type = engine::TreeMutationType::kBucket, .range = {bucket, bucket}, .value = value},
+            tree_key);
+    }
   }
 }
 
@@ -211,7 +269,7 @@ void Simulation::Shut(CrashKind kind) {
   disk_.Crash(disk_prng_, kill);
   node_.reset();
   directory_.reset();
-  ready_ = disk_failure_ = log_wanted_ = false;
+  ready_ = disk_failure_ = gates_failed_ = log_wanted_ = false;
 }
 
 void Simulation::HandleDeath() {
@@ -257,6 +315,7 @@ void Simulation::FailGates() {
                     {.kind = Expected::Kind::kErrorLike, .value = Failure("ERR the disk failed")});
   }
   for (int i = 0; i < swarm_.workers; ++i) node_->worker(i).FailGates();
+  gates_failed_ = true;
   if (prng_.Chance(0.7)) return;
   ++result_.counts.disk_failures;
   Crash(DrawCrash());

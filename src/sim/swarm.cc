@@ -1,6 +1,7 @@
 #include "sim/swarm.h"
 
 #include <array>
+#include <iterator>
 
 #include "base/prng.h"
 
@@ -12,7 +13,8 @@ constexpr std::array<std::string_view, static_cast<unsigned>(Feature::kCount)> k
     "bad-requests",    "walks",         "pipelines",   "clock-jumps",   "snapshots",
     "save-points",     "kill",          "power-loss",  "mid-air",       "shutdown",
     "disk-full",       "short-writes",  "sync-errors", "write-errors",  "read-errors",
-    "faulty-recovery", "churn",         "slow-log",    "tiny-segments", "tiny-staging"};
+    "faulty-recovery", "churn",         "slow-log",    "tiny-segments", "tiny-staging",
+    "trees",           "long-times",    "big-trees"};
 
 constexpr std::array<std::string_view, static_cast<unsigned>(Canary::kCount)> kCanaryNames = {
     "none",
@@ -29,6 +31,10 @@ constexpr std::array<std::string_view, static_cast<unsigned>(Canary::kCount)> kC
     "recovery-loses-expiry",
     "half-unit",
     "late-clock",
+    "tree-forgets-watermark",
+    "tree-loses-bucket",
+    "half-batch",
+    "late-retention",
     "error-acknowledged"};
 
 template <typename E, std::size_t n>
@@ -85,6 +91,15 @@ Swarm DrawSwarm(std::uint64_t seed, std::uint64_t features_off) {
   swarm.crash_rate = 0.002 + 0.03 * static_cast<double>(prng.Below(100)) / 100;
   swarm.fault_rate = 0.002 + 0.03 * static_cast<double>(prng.Below(100)) / 100;
   swarm.drop_zeros = prng.Chance(0.75);
+  if (swarm.Has(Feature::kBigTrees) && !prng.Chance(0.1)) {
+    swarm.features &= ~(std::uint64_t{1} << static_cast<unsigned>(Feature::kBigTrees));
+  }
+  swarm.tree_share = 0.1 + 0.8 * static_cast<double>(prng.Below(100)) / 100;
+  swarm.trees = static_cast<int>(1 + prng.Below(4));
+  // 14 November 2023; the nights in which Berlin's and New York's clocks are set back; New Year.
+  constexpr WallMs kStarts[] = {1'700'000'000'000, 1'698'500'000'000, 1'699'140'000'000,
+                                1'703'980'000'000};
+  swarm.start_ms = kStarts[prng.Below(std::size(kStarts))];
   swarm.features &= ~features_off;
   const std::uint64_t segment = std::uint64_t{1024} << prng.Below(5);
   if (swarm.Has(Feature::kTinySegments)) swarm.segment_size = segment;

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/time.h"
 #include "command/settings.h"
 
 namespace jeton::sim {
@@ -40,6 +41,9 @@ enum class Feature : unsigned {
   kSlowLog,         // the log is flushed late
   kTinySegments,
   kTinyStaging,
+  kTrees,
+  kLongTimes,  // hours and days pass at once
+  kBigTrees,   // so many keys that queries go on in slices
   kCount
 };
 
@@ -58,6 +62,9 @@ struct Swarm {
   std::uint64_t segment_size = 64u << 10;
   std::uint64_t staged_bytes_max = 1u << 20;
   bool drop_zeros = true;
+  double tree_share = 0;  // of the requests
+  int trees = 1;          // names
+  WallMs start_ms = 0;
 
   bool Has(Feature feature) const { return (features >> static_cast<unsigned>(feature) & 1) != 0; }
   // The disk may refuse or fail while the process lives on.
@@ -85,9 +92,13 @@ enum class Canary : unsigned {
   kRecoveryForgets,    // a name is missing after recovery
   kRecoveryDoubles,    // an increment is applied again by recovery
   kRecoveryLosesExpiry,
-  kHalfUnit,           // recovery keeps half of a transaction
-  kLateClock,          // the node's clock is behind its clients'
-  kErrorAcknowledged,  // what a failing disk left unknown is said to have been done
+  kHalfUnit,              // recovery keeps half of a transaction
+  kLateClock,             // the node's clock is behind its clients'
+  kTreeForgetsWatermark,  // recovery lets trimmed buckets be written again
+  kTreeLosesBucket,       // recovery loses one bucket of one key
+  kHalfBatch,             // recovery keeps half of a TREE.MINCRBY
+  kLateRetention,         // old buckets go two days late
+  kErrorAcknowledged,     // what a failing disk left unknown is said to have been done
   kCount
 };
 

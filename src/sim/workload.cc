@@ -28,9 +28,11 @@ Workload::Workload(const Swarm& swarm, Prng& prng) : swarm_(swarm), prng_(prng) 
     sum += 1 / std::pow(i + 1, swarm.zipf);
     cumulative_.push_back(sum);
   }
+  PlanTrees();
 }
 
 const std::string& Workload::Name() {
+  if (Has(Feature::kTrees) && prng_.Chance(0.04)) return plans_[prng_.Below(plans_.size())].name;
   const double at = static_cast<double>(prng_.Below(1u << 30)) / (1u << 30) * cumulative_.back();
   const auto it = std::upper_bound(cumulative_.begin(), cumulative_.end(), at);
   const auto i = static_cast<std::size_t>(it - cumulative_.begin());
@@ -240,6 +242,7 @@ Words Workload::Next(ClientState& client, WallMs now) {
     return {"UNSUBSCRIBE"};
   }
   if (client.in_multi && prng_.Chance(0.25)) return Transaction(client);
+  if (Has(Feature::kTrees) && prng_.Chance(swarm_.tree_share)) return OnTree(client, now);
   const std::uint64_t kind = prng_.Below(100);
   if (kind < 35) return Increment();
   if (kind < 48) return Write();

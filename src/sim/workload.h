@@ -5,8 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "base/calendar.h"
 #include "base/prng.h"
 #include "base/time.h"
+#include "base/time_zone.h"
 #include "sim/oracle.h"
 #include "sim/swarm.h"
 
@@ -42,10 +44,29 @@ class Workload {
   Words Rare(ClientState& client);
   Words Transaction(ClientState& client);
 
+  // Trees, workload_trees.cc.
+  struct TreePlan {
+    std::string name;
+    Calendar calendar;
+    int retain = 0;
+  };
+  void PlanTrees();
+  const TreePlan& DrawTree();
+  std::string TreeKey();
+  std::string BucketText(const TreePlan& plan, WallMs now);
+  void AppendRange(Words& words, const TreePlan& plan, WallMs now);
+  Words CreateTree(const TreePlan& plan);
+  Words BigBatch(const TreePlan& plan);
+  Words ChangeTree(WallMs now);
+  Words TakeFromTree(const ClientState& client, WallMs now);
+  Words ReadTree(WallMs now);
+  Words OnTree(const ClientState& client, WallMs now);
+
   const Swarm& swarm_;
   Prng& prng_;
   std::vector<std::string> names_;
   std::vector<double> cumulative_;  // of the names' popularity
+  std::vector<TreePlan> plans_;
 };
 
 }  // namespace jeton::sim
