@@ -190,24 +190,27 @@ void CpuSection(Page& page) {
 
 void ModulesSection(Page& page) { page.Title("Modules"); }
 
+void CommandStatsLine(Page& page, const Command& command) {
+  std::uint64_t calls = 0, microseconds = 0, rejected = 0, failed = 0;
+  for (const WorkerStats* stats : page.server.worker_stats) {
+    const auto& counts = stats->per_command[static_cast<std::size_t>(command.id)];
+    calls += counts.calls;
+    microseconds += counts.microseconds;
+    rejected += counts.rejected;
+    failed += counts.failed;
+  }
+  if (calls + rejected == 0) return;
+  const double per_call =
+      calls == 0 ? 0 : static_cast<double>(microseconds) / static_cast<double>(calls);
+  page.Line(fmt::format("cmdstat_{}", command.name),
+            fmt::format("calls={},usec={},usec_per_call={:.2f},rejected_calls={},failed_calls={}",
+                        calls, microseconds, per_call, rejected, failed));
+}
+
 void CommandStatsSection(Page& page) {
   page.Title("Commandstats");
-  for (const Command* command : page.server.commands.All()) {
-    std::uint64_t calls = 0, microseconds = 0, rejected = 0, failed = 0;
-    for (const WorkerStats* stats : page.server.worker_stats) {
-      const auto& counts = stats->per_command[static_cast<std::size_t>(command->id)];
-      calls += counts.calls;
-      microseconds += counts.microseconds;
-      rejected += counts.rejected;
-      failed += counts.failed;
-    }
-    if (calls + rejected == 0) continue;
-    const double per_call =
-        calls == 0 ? 0 : static_cast<double>(microseconds) / static_cast<double>(calls);
-    page.Line(fmt::format("cmdstat_{}", command->name),
-              fmt::format("calls={},usec={},usec_per_call={:.2f},rejected_calls={},failed_calls={}",
-                          calls, microseconds, per_call, rejected, failed));
-  }
+  for (const Command* command : page.server.commands.All()) CommandStatsLine(page, *command);
+  for (const Command* command : page.server.commands.JsonOnly()) CommandStatsLine(page, *command);
 }
 
 void ClusterSection(Page& page) {

@@ -20,7 +20,7 @@ class LongQuery {
 
   // One slice. The caller holds the TurnLock and no partition; Step locks what it looks at, makes its
   // changes through context.unit and leaves them there to be logged, before it gives up the lock, by
-  // context.dispatcher.LogUnit(). True when it is done: the reply has been written.
+  // context.dispatcher.LogSlice(). True when it is done: the reply has been written.
   virtual bool Step(Context& context) = 0;
 
   // True while it waits for somebody else, who then calls Host::WakeWorkers: the worker does not come

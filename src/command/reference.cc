@@ -69,6 +69,21 @@ std::string Entry(const Command& command) {
   return text;
 }
 
+// One row of the table of Karma's operations: how it is asked for, its fields, what it does.
+std::string JsonRow(const Command& command) {
+  const bool v1 = command.name.starts_with("karma.v1.");
+  std::string text = v1 ? "| `command` `" : "| `op` `";
+  text += std::string(command.json_op) + "`";
+  for (const std::string_view alias : command.json_aliases) text += ", `" + std::string(alias) + "`";
+  text += " | ";
+  for (std::size_t i = 0; i < command.arguments.size(); ++i) {
+    const Argument& argument = command.arguments[i];
+    if (i > 0) text += ", ";
+    text += argument.optional ? "[" + std::string(argument.name) + "]" : std::string(argument.name);
+  }
+  return text + " | " + std::string(command.summary) + " |\n";
+}
+
 }  // namespace
 
 std::string CommandReference(const CommandTable& table) {
@@ -82,6 +97,10 @@ std::string CommandReference(const CommandTable& table) {
   for (const auto& [group, entries] : groups) {
     text += "\n## " + std::string(group) + "\n\n" + entries.substr(0, entries.size() - 1);
   }
+  text += "\n## Karma's operations\n\nJSON lines on the same port, or on `karma-port`. `command` asks "
+          "by version 1 of the protocol (Karma 0.1), `op` with `\"v\":2` by version 2 (Karma 1.0).\n\n"
+          "| operation | fields | what it does |\n|---|---|---|\n";
+  for (const Command* command : table.JsonOnly()) text += JsonRow(*command);
   return text;
 }
 

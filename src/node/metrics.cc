@@ -46,13 +46,15 @@ std::uint64_t Sum(const command::ServerState& state, Member member) {
 void AddCommands(const command::ServerState& state, MetricsWriter& out) {
   constexpr std::string_view kName = "jeton_commands_total";
   out.Head(kName, "counter", "Commands executed, by command");
-  for (const command::Command* command : state.commands.All()) {
-    std::uint64_t calls = 0;
-    for (const auto* stats : state.worker_stats) {
-      calls += stats->per_command[static_cast<std::size_t>(command->id)].calls.load(
-          std::memory_order_relaxed);
+  for (const auto entries : {state.commands.All(), state.commands.JsonOnly()}) {
+    for (const command::Command* command : entries) {
+      std::uint64_t calls = 0;
+      for (const auto* stats : state.worker_stats) {
+        calls += stats->per_command[static_cast<std::size_t>(command->id)].calls.load(
+            std::memory_order_relaxed);
+      }
+      if (calls > 0) out.Labelled(kName, "command", command->name, calls);
     }
-    if (calls > 0) out.Labelled(kName, "command", command->name, calls);
   }
 }
 

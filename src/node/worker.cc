@@ -273,7 +273,7 @@ void Worker::ExecuteOne(const Request& request, Now now) {
               connection.session.resp == 3 ? ReplyFormat::kResp3 : ReplyFormat::kResp2);
   dispatcher_.Execute(connection.session, args, now, reply, request.command, request.key);
   connection.consumed = request.input_end;
-  ++connection.turn_replies;
+  if (connection.session.query == nullptr) ++connection.turn_replies;
   if (connection.session.close_after_reply) connection.close_when_sent = true;
   if (!connection.session.subscriptions.empty() && !connection.in_subscriber_list) {
     connection.in_subscriber_list = true;
@@ -286,13 +286,13 @@ void Worker::ExecuteOne(const Request& request, Now now) {
 bool Worker::ContinueQuery(Connection& connection, Now now) {
   if (connection.session.query == nullptr) [[likely]]
     return true;
-  if (connection.protocol == Protocol::kJson) {
-    return karma_.Continue(connection.session, now, connection.out) &&
-           WithinOutputLimit(connection);
-  }
   Reply reply(connection.out,
               connection.session.resp == 3 ? ReplyFormat::kResp3 : ReplyFormat::kResp2);
-  return dispatcher_.Continue(connection.session, now, reply) && WithinOutputLimit(connection);
+  const bool done = connection.protocol == Protocol::kJson
+                        ? karma_.Continue(connection.session, now, connection.out)
+                        : dispatcher_.Continue(connection.session, now, reply);
+  if (done) ++connection.turn_replies;
+  return done && WithinOutputLimit(connection);
 }
 
 void Worker::ServeHttp(Connection& connection, Now now) {
@@ -344,7 +344,7 @@ void Worker::ServeJson(Connection& connection, Now now) {
     }
     connection.consumed += consumed;
     if (outcome == JsonLineParser::Outcome::kNeedMore) return;
-    ++connection.turn_replies;
+    if (connection.session.query == nullptr) ++connection.turn_replies;
     if (!WithinOutputLimit(connection)) return;
   }
 }
