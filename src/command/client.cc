@@ -299,17 +299,19 @@ void AddModes(CommandTable& table) {
              .arguments = {OnOff()},
              .examples = {{"CLIENT NO-TOUCH ON", "OK"}},
              .handler = [](Context& context) { Switch(context, &Session::no_touch); }});
-  table.Add({.name = "client|reply",
-             .summary = "Turn replies on or off, or leave out the next one.",
-             .group = kGroup,
-             .flags = kFlags | kFast | kNoMulti,
-             .arguments = {{.name = "action",
-                            .type = ArgumentType::kOneOf,
-                            .arguments = {{.name = "on", .type = ArgumentType::kPureToken, .token = "ON"},
-                                          {.name = "off", .type = ArgumentType::kPureToken, .token = "OFF"},
-                                          {.name = "skip", .type = ArgumentType::kPureToken, .token = "SKIP"}}}},
-             .examples = {{"CLIENT REPLY ON", "OK"}},
-             .handler = ReplyCommand});
+  table.Add(
+      {.name = "client|reply",
+       .summary = "Turn replies on or off, or leave out the next one.",
+       .group = kGroup,
+       .flags = kFlags | kFast | kNoMulti,
+       .arguments =
+           {{.name = "action",
+             .type = ArgumentType::kOneOf,
+             .arguments = {{.name = "on", .type = ArgumentType::kPureToken, .token = "ON"},
+                           {.name = "off", .type = ArgumentType::kPureToken, .token = "OFF"},
+                           {.name = "skip", .type = ArgumentType::kPureToken, .token = "SKIP"}}}},
+       .examples = {{"CLIENT REPLY ON", "OK"}},
+       .handler = ReplyCommand});
 }
 
 void AddOthers(CommandTable& table) {
@@ -343,18 +345,20 @@ void AddOthers(CommandTable& table) {
              .examples = {{"CLIENT KILL 10.0.0.1:5", "(error) ERR No such client"},
                           {"CLIENT KILL ID 999", "(integer) 0"}},
              .handler = Kill});
-  table.Add({.name = "client|pause",
-             .summary = "Hold back all requests, or those that write, for some milliseconds.",
-             .group = kGroup,
-             .flags = kFlags,
-             .arguments = {{.name = "timeout", .type = ArgumentType::kInteger},
-                           {.name = "mode",
-                            .type = ArgumentType::kOneOf,
-                            .optional = true,
-                            .arguments = {{.name = "write", .type = ArgumentType::kPureToken, .token = "WRITE"},
-                                          {.name = "all", .type = ArgumentType::kPureToken, .token = "ALL"}}}},
-             .examples = {{"CLIENT PAUSE 100 WRITE", "OK"}},
-             .handler = Pause});
+  table.Add(
+      {.name = "client|pause",
+       .summary = "Hold back all requests, or those that write, for some milliseconds.",
+       .group = kGroup,
+       .flags = kFlags,
+       .arguments =
+           {{.name = "timeout", .type = ArgumentType::kInteger},
+            {.name = "mode",
+             .type = ArgumentType::kOneOf,
+             .optional = true,
+             .arguments = {{.name = "write", .type = ArgumentType::kPureToken, .token = "WRITE"},
+                           {.name = "all", .type = ArgumentType::kPureToken, .token = "ALL"}}}},
+       .examples = {{"CLIENT PAUSE 100 WRITE", "OK"}},
+       .handler = Pause});
   table.Add({.name = "client|unpause",
              .summary = "End a pause.",
              .group = kGroup,

@@ -1,6 +1,6 @@
-// CLUSTER of a lone node, with Discnt's replies. Slots do not exist here: cluster clients are told that
-// cluster support is disabled, so that they take the node for a single server. What would need other
-// nodes says that it is not there yet.
+// CLUSTER of a lone node, with Discnt's replies. Slots do not exist here: cluster clients are told
+// that cluster support is disabled, so that they take the node for a single server. What would need
+// other nodes says that it is not there yet.
 #include "base/text.h"
 #include "command/counter_access.h"
 #include "command/info.h"
@@ -39,7 +39,9 @@ void Info(Context& ctx) {
       "cluster_stats_messages_received:0\r\n");
 }
 
-void MyId(Context& ctx) { ctx.reply.Bulk(ctx.server.node_id); }
+void MyId(Context& ctx) {
+  ctx.reply.Bulk(ctx.server.node_id);
+}
 
 void ReplyUnknownNode(Context& ctx) {
   constexpr std::size_t kMaxShown = 128;
@@ -137,28 +139,31 @@ void AddMembership(CommandTable& table) {
                                "(error) ERR CLUSTER MEET is not available in this version: a node "
                                "cannot join others yet"}},
                  .handler = Refuse<kNoMeet>});
+  AddOne(
+      table,
+      {.name = "cluster|reset",
+       .summary = "Leaves the cluster. Not available in this version.",
+       .flags = kAdmin,
+       .arguments =
+           {{.name = "reset-type",
+             .type = ArgumentType::kOneOf,
+             .optional = true,
+             .arguments = {{.name = "hard", .type = ArgumentType::kPureToken, .token = "HARD"},
+                           {.name = "soft", .type = ArgumentType::kPureToken, .token = "SOFT"}}}},
+       .errors = {kNoReset},
+       .examples = {{"CLUSTER RESET",
+                     "(error) ERR CLUSTER RESET is not available in this version: a lone node has "
+                     "no cluster to leave"}},
+       .handler = Refuse<kNoReset>});
   AddOne(table,
-         {.name = "cluster|reset",
-          .summary = "Leaves the cluster. Not available in this version.",
+         {.name = "cluster|saveconfig",
+          .summary = "Saves what is known of other nodes. Not available in this version.",
           .flags = kAdmin,
-          .arguments = {{.name = "reset-type",
-                         .type = ArgumentType::kOneOf,
-                         .optional = true,
-                         .arguments = {{.name = "hard", .type = ArgumentType::kPureToken, .token = "HARD"},
-                                       {.name = "soft", .type = ArgumentType::kPureToken, .token = "SOFT"}}}},
-          .errors = {kNoReset},
-          .examples = {{"CLUSTER RESET",
-                        "(error) ERR CLUSTER RESET is not available in this version: a lone node has "
-                        "no cluster to leave"}},
-          .handler = Refuse<kNoReset>});
-  AddOne(table, {.name = "cluster|saveconfig",
-                 .summary = "Saves what is known of other nodes. Not available in this version.",
-                 .flags = kAdmin,
-                 .errors = {kNoSaveConfig},
-                 .examples = {{"CLUSTER SAVECONFIG",
-                               "(error) ERR CLUSTER SAVECONFIG is not available in this version: a "
-                               "lone node keeps its id on disk by itself and knows no other nodes"}},
-                 .handler = Refuse<kNoSaveConfig>});
+          .errors = {kNoSaveConfig},
+          .examples = {{"CLUSTER SAVECONFIG",
+                        "(error) ERR CLUSTER SAVECONFIG is not available in this version: a "
+                        "lone node keeps its id on disk by itself and knows no other nodes"}},
+          .handler = Refuse<kNoSaveConfig>});
 }
 
 void AddSlots(CommandTable& table) {

@@ -62,7 +62,8 @@ Extent ExtentOf(const Argument& argument) {
 void DeriveKeys(Command& command, int position) {
   for (std::size_t i = 0; i < command.arguments.size(); ++i) {
     const Argument& argument = command.arguments[i];
-    const bool block_of_key = argument.type == ArgumentType::kBlock && !argument.arguments.empty() &&
+    const bool block_of_key = argument.type == ArgumentType::kBlock &&
+                              !argument.arguments.empty() &&
                               argument.arguments[0].type == ArgumentType::kKey;
     if (argument.type == ArgumentType::kKey || block_of_key) {
       command.first_key = position;
@@ -232,16 +233,16 @@ void CommandTable::Add(Command command) {
 
 const Command* CommandTable::Find(std::string_view name) const {
   if (name.size() > Index::kMaxNameBytes) return nullptr;
-  const Command* found = index_->Look(Index::Mix(Index::Start(), name), [&](std::string_view other) {
-    return SameName(other, name);
-  });
+  const Command* found =
+      index_->Look(Index::Mix(Index::Start(), name),
+                   [&](std::string_view other) { return SameName(other, name); });
   // "client|id" is a name of the table, not a word that a client may send.
-  if (found != nullptr && name.find('|') != std::string_view::npos) [[unlikely]] return nullptr;
+  if (found != nullptr && name.find('|') != std::string_view::npos) [[unlikely]]
+    return nullptr;
   return found;
 }
 
-const Command* CommandTable::FindSubcommand(const Command& container,
-                                            std::string_view name) const {
+const Command* CommandTable::FindSubcommand(const Command& container, std::string_view name) const {
   if (name.size() > Index::kMaxNameBytes) return nullptr;
   std::uint32_t hash = Index::Mix(Index::Start(), container.name);
   hash = Index::Mix(Index::Mix(hash, "|"), name);
@@ -257,16 +258,21 @@ const Command* CommandTable::FindJson(int version, std::string_view op) const {
   return found == index_->json.end() ? nullptr : found->second;
 }
 
-std::span<const Command* const> CommandTable::JsonOnly() const { return index_->json_only; }
+std::span<const Command* const> CommandTable::JsonOnly() const {
+  return index_->json_only;
+}
 
-std::span<const Command* const> CommandTable::All() const { return index_->sorted; }
+std::span<const Command* const> CommandTable::All() const {
+  return index_->sorted;
+}
 
-int CommandTable::size() const { return static_cast<int>(index_->commands.size()); }
+int CommandTable::size() const {
+  return static_cast<int>(index_->commands.size());
+}
 
 KeyPositions KeysOf(const Command& command, int argument_count) {
   if (command.first_key == 0) return {};
-  const int last =
-      command.last_key < 0 ? argument_count + command.last_key : command.last_key;
+  const int last = command.last_key < 0 ? argument_count + command.last_key : command.last_key;
   if (last < command.first_key || last >= argument_count) return {};
   return {.first = command.first_key, .last = last, .step = command.key_step};
 }

@@ -13,7 +13,8 @@ namespace jeton::command {
 namespace {
 
 constexpr std::string_view kHelloNeedsAuth =
-    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> "
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
+    "<proto> "
     "AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol "
     "version at the same time";
 
@@ -46,7 +47,9 @@ void Ping(Context& context) {
   }
 }
 
-void Echo(Context& context) { context.reply.Bulk(context.args[1]); }
+void Echo(Context& context) {
+  context.reply.Bulk(context.args[1]);
+}
 
 void Quit(Context& context) {
   context.session.close_after_reply = true;
@@ -240,7 +243,8 @@ void AddConnectionCommands(CommandTable& table) {
              .handler = Auth});
   table.Add(
       {.name = "hello",
-       .summary = "Choose the protocol and the replies of Redis; alone, show the nodes of the cluster.",
+       .summary =
+           "Choose the protocol and the replies of Redis; alone, show the nodes of the cluster.",
        .group = kGroup,
        .flags = kFast | kLoading | kNoAuth | kNoMulti | kSkipMonitor | kNoScript,
        .arguments = {{.name = "arguments",

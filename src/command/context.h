@@ -1,6 +1,6 @@
 // Context: all that a handler may touch while it runs one command. The dispatcher has looked the
-// command up, checked arity, authentication, permission and state, and holds the locks of its keys (or
-// everything, for kExclusive).
+// command up, checked arity, authentication, permission and state, and holds the locks of its keys
+// (or everything, for kExclusive).
 #pragma once
 
 #include <span>
@@ -18,10 +18,10 @@ struct Context {
   Session& session;
   ServerState& server;
   engine::Keyspace& keyspace;
-  engine::Unit& unit;          // changes go through it; the dispatcher logs them after the handler
+  engine::Unit& unit;  // changes go through it; the dispatcher logs them after the handler
   Reply& reply;
   WorkerStats& stats;
-  Dispatcher& dispatcher;      // for EXEC
+  Dispatcher& dispatcher;  // for EXEC
   const Command& command;
   std::span<const std::string_view> args;  // args[0] is the command's name as sent
   Now now;

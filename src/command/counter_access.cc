@@ -13,7 +13,9 @@ void Count(std::atomic<std::uint64_t>& counter) {
 
 }  // namespace
 
-void CountLookup(Context& ctx, bool found) { Count(found ? ctx.stats.hits : ctx.stats.misses); }
+void CountLookup(Context& ctx, bool found) {
+  Count(found ? ctx.stats.hits : ctx.stats.misses);
+}
 
 std::optional<engine::Entry> FindAndCount(Context& ctx, const engine::Key& key) {
   std::optional<engine::Entry> entry = Find(ctx, key);

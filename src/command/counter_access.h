@@ -27,16 +27,16 @@ std::optional<engine::Entry> FindAndCount(Context& ctx, const engine::Key& key);
 // True, and a WRONGTYPE reply, if `entry` is a tree.
 bool RefuseTree(Context& ctx, const std::optional<engine::Entry>& entry);
 
-// Stores `value`. `entry` is what Find returned for the key: if that is empty, remains of an expired
-// counter go first, so that neither their expiry nor their precision passes to the new one.
+// Stores `value`. `entry` is what Find returned for the key: if that is empty, remains of an
+// expired counter go first, so that neither their expiry nor their precision passes to the new one.
 void Store(Context& ctx, const engine::Key& key, const std::optional<engine::Entry>& entry,
            const Decimal& value);
 
 // Sets the expiry; a time that is not in the future drops the counter instead.
 void StoreExpiry(Context& ctx, const engine::Key& key, WallMs expires_at);
 
-// A counter's value as INCR and its kind reply it: a bulk string in the discnt dialect; in the redis
-// dialect an integer, or a bulk string where none fits.
+// A counter's value as INCR and its kind reply it: a bulk string in the discnt dialect; in the
+// redis dialect an integer, or a bulk string where none fits.
 inline void ReplyCounter(Context& ctx, const Decimal& value) {
   if (ctx.redis()) {
     ctx.reply.Decimal(value);

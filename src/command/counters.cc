@@ -58,7 +58,9 @@ void AddDecimal(Context& ctx, const Decimal& delta) {
   ReplyCounter(ctx, *value);
 }
 
-void Incr(Context& ctx) { AddInteger(ctx, 1); }
+void Incr(Context& ctx) {
+  AddInteger(ctx, 1);
+}
 
 void Decr(Context& ctx) {
   // Discnt's own DECR wanted a third word and ignored it; its clients still send one.
@@ -115,8 +117,8 @@ void MIncrBy(Context& ctx) {
   }
 }
 
-// PRECISION of a counter without a value makes the counter, with the value 0, so that the setting has
-// something to live on; it stays until it is deleted.
+// PRECISION of a counter without a value makes the counter, with the value 0, so that the setting
+// has something to live on; it stays until it is deleted.
 void SetPrecision(Context& ctx, const Key& key, const std::optional<Entry>& entry) {
   const Result<Decimal> precision = Decimal::Parse(ctx.args[2]);
   if (!precision) return ctx.reply.Error(precision.error());
@@ -161,16 +163,16 @@ void AddIncrements(CommandTable& table) {
                           {"INCRBY sold 0.5", "\"5.5\"",
                            "(error) ERR value is not an integer or out of range"}},
              .handler = IncrBy});
-  table.Add({.name = "incrbyfloat",
-             .summary = "Adds a decimal number to a counter, exactly: up to 17 digits after the "
-                        "point.",
-             .group = "string",
-             .flags = kChange,
-             .arguments = {key, {.name = "increment", .type = ArgumentType::kDouble}},
-             .errors = {kNotAFloat, kOutOfRange, kWrongType},
-             .examples = {{"INCRBYFLOAT litres 0.1", "\"0.1\""},
-                          {"INCRBYFLOAT litres 0.2", "\"0.3\""}},
-             .handler = IncrByFloat});
+  table.Add(
+      {.name = "incrbyfloat",
+       .summary = "Adds a decimal number to a counter, exactly: up to 17 digits after the "
+                  "point.",
+       .group = "string",
+       .flags = kChange,
+       .arguments = {key, {.name = "increment", .type = ArgumentType::kDouble}},
+       .errors = {kNotAFloat, kOutOfRange, kWrongType},
+       .examples = {{"INCRBYFLOAT litres 0.1", "\"0.1\""}, {"INCRBYFLOAT litres 0.2", "\"0.3\""}},
+       .handler = IncrByFloat});
 }
 
 void AddDecrements(CommandTable& table) {
@@ -208,17 +210,16 @@ void AddDiscntCounters(CommandTable& table) {
              .examples = {{"MINCRBY 2 clicks views", "1) \"2\"\n2) \"2\"",
                            "1) (integer) 2\n2) (integer) 2"}},
              .handler = MIncrBy});
-  table.Add({.name = "precision",
-             .summary = "Shows or sets how far a counter may be off before other nodes are told; 0 "
-                        "is exact. It makes the counter if there is none.",
-             .group = "counter",
-             .flags = kChange,
-             .arguments = {key,
-                           {.name = "precision", .type = ArgumentType::kDouble, .optional = true}},
-             .errors = {kNotAFloat, kOutOfRange, "ERR precision must be 0 (exact) or more",
-                        kWrongType},
-             .examples = {{"PRECISION visits", "\"0\""}, {"PRECISION visits 2.2", "\"2.2\""}},
-             .handler = Precision});
+  table.Add(
+      {.name = "precision",
+       .summary = "Shows or sets how far a counter may be off before other nodes are told; 0 "
+                  "is exact. It makes the counter if there is none.",
+       .group = "counter",
+       .flags = kChange,
+       .arguments = {key, {.name = "precision", .type = ArgumentType::kDouble, .optional = true}},
+       .errors = {kNotAFloat, kOutOfRange, "ERR precision must be 0 (exact) or more", kWrongType},
+       .examples = {{"PRECISION visits", "\"0\""}, {"PRECISION visits 2.2", "\"2.2\""}},
+       .handler = Precision});
 }
 
 }  // namespace

@@ -33,7 +33,8 @@ void SlowLogGet(Context& context) {
     }
     count = *wanted;
   }
-  const std::size_t most = count < 0 ? static_cast<std::size_t>(-1) : static_cast<std::size_t>(count);
+  const std::size_t most =
+      count < 0 ? static_cast<std::size_t>(-1) : static_cast<std::size_t>(count);
   const auto entries = context.server.slow_log.Newest(most);
   Reply& reply = context.reply;
   reply.Array(entries.size());
@@ -118,8 +119,9 @@ void LatencyDoctor(Context& context) {
   const std::int64_t threshold = context.server.settings.values().latency_monitor_threshold;
   std::string text;
   if (threshold == 0) {
-    text = "Nothing is watched: latency-monitor-threshold is 0 (off). CONFIG SET it to a number of "
-           "milliseconds.\n";
+    text =
+        "Nothing is watched: latency-monitor-threshold is 0 (off). CONFIG SET it to a number of "
+        "milliseconds.\n";
   } else {
     const auto events = context.server.latency_log.events();
     if (events.empty()) text = "Nothing took longer than " + std::to_string(threshold) + " ms.\n";

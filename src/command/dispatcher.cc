@@ -20,7 +20,9 @@ void Bump(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) {
   counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
 }
 
-std::string Shown(std::string_view word) { return std::string(word.substr(0, kMaxShownBytes)); }
+std::string Shown(std::string_view word) {
+  return std::string(word.substr(0, kMaxShownBytes));
+}
 
 std::string UnknownCommandText(const Session& session, std::span<const std::string_view> args) {
   std::string text = "ERR unknown command '" + Shown(args[0]) + "'";
@@ -49,7 +51,9 @@ bool ArityFits(const Command& command, std::size_t count) {
   return command.arity >= 0 ? words == command.arity : words >= -command.arity;
 }
 
-bool IsExec(const Command& command) { return command.name == "exec"; }
+bool IsExec(const Command& command) {
+  return command.name == "exec";
+}
 
 }  // namespace
 
@@ -143,7 +147,8 @@ std::string Dispatcher::Refusal(const Session& session, const Command* command,
     return "NOAUTH Authentication required.";
   }
   if ((flags & kWrite) != 0) {
-    if (std::string text = WriteRefusal(flags); !text.empty()) [[unlikely]] return text;
+    if (std::string text = WriteRefusal(flags); !text.empty()) [[unlikely]]
+      return text;
   }
   if (!session.subscriptions.empty() && session.resp == 2 && (flags & kPubSub) == 0) [[unlikely]] {
     return "ERR Can't execute '" + std::string(command->name) +
@@ -168,11 +173,13 @@ std::string Dispatcher::Refusal(const Session& session, const Command* command,
   return NameRefusal(*command, args);
 }
 
-std::string Dispatcher::NameRefusal(const Command& command, std::span<const std::string_view> args) {
+std::string Dispatcher::NameRefusal(const Command& command,
+                                    std::span<const std::string_view> args) {
   const KeyPositions keys = KeysOf(command, static_cast<int>(args.size()));
   for (int i = keys.first; i != 0 && i <= keys.last; i += keys.step) {
     const std::size_t size = args[static_cast<std::size_t>(i)].size();
-    if (size <= engine::kMaxNameBytes) [[likely]] continue;
+    if (size <= engine::kMaxNameBytes) [[likely]]
+      continue;
     return "ERR a name of " + std::to_string(size) + " bytes is too long: at most " +
            std::to_string(engine::kMaxNameBytes) + " are allowed";
   }
@@ -242,7 +249,8 @@ void Dispatcher::Run(Session& session, const Command& command,
     LogUnit();
     return;
   }
-  if (first_key.hash == 0) first_key = server_.keyspace.MakeKey(args[static_cast<std::size_t>(keys.first)]);
+  if (first_key.hash == 0)
+    first_key = server_.keyspace.MakeKey(args[static_cast<std::size_t>(keys.first)]);
   if (keys.first == keys.last) [[likely]] {
     std::lock_guard guard(server_.keyspace.LockOf(engine::Keyspace::PartitionOf(first_key)));
     Call(session, command, args, now, reply, first_key);
@@ -351,8 +359,8 @@ void Dispatcher::ShowToMonitors(const Session& session, std::span<const std::str
                                 Now now) {
   std::string millis = std::to_string(now.wall_ms % 1000);
   millis.insert(0, 3 - millis.size(), '0');
-  std::string line = std::to_string(now.wall_ms / 1000) + "." + millis + "000 [0 " +
-                     session.address + "]";
+  std::string line =
+      std::to_string(now.wall_ms / 1000) + "." + millis + "000 [0 " + session.address + "]";
   for (const std::string_view word : args) line.append(" ").append(QuoteForLog(word));
   server_.host.SendToMonitors(line);
 }
@@ -370,11 +378,12 @@ bool Dispatcher::MustPause(const Session& session, const Command* command, Now n
   if (command == nullptr || command->name == "client|unpause") return false;
   if (!server_.pause_writes_only.load(std::memory_order_relaxed)) return true;
   if (!IsExec(*command)) return (command->flags & kWrite) != 0;
-  return std::any_of(session.queued.begin(), session.queued.end(), [&](const QueuedCommand& queued) {
-    const std::vector<std::string_view> words(queued.arguments.begin(), queued.arguments.end());
-    const Command* inner = Resolve(words);
-    return inner != nullptr && (inner->flags & kWrite) != 0;
-  });
+  return std::any_of(
+      session.queued.begin(), session.queued.end(), [&](const QueuedCommand& queued) {
+        const std::vector<std::string_view> words(queued.arguments.begin(), queued.arguments.end());
+        const Command* inner = Resolve(words);
+        return inner != nullptr && (inner->flags & kWrite) != 0;
+      });
 }
 
 }  // namespace jeton::command

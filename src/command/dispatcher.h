@@ -2,8 +2,8 @@
 // known -> arguments -> authenticated -> permitted -> state (loading, memory, disk, MULTI, pub/sub)
 // -> locks -> handler -> changes to the log, still under the locks -> unlock.
 //
-// One per worker; not thread-safe. The caller holds the TurnLock shared; for a kExclusive command the
-// dispatcher gives it up, takes it exclusively, and takes it shared again before it returns.
+// One per worker; not thread-safe. The caller holds the TurnLock shared; for a kExclusive command
+// the dispatcher gives it up, takes it exclusively, and takes it shared again before it returns.
 #pragma once
 
 #include <span>
@@ -19,11 +19,11 @@ class Dispatcher {
  public:
   Dispatcher(ServerState& server, WorkerStats& stats);
 
-  // Runs one request and writes exactly one reply (or none: CLIENT REPLY OFF; or several: SUBSCRIBE).
-  // `command` may be given if the caller looked it up already (prefetch), else null.
+  // Runs one request and writes exactly one reply (or none: CLIENT REPLY OFF; or several:
+  // SUBSCRIBE). `command` may be given if the caller looked it up already (prefetch), else null.
   // `first_key` likewise: hashed by the caller, or with an empty name.
-  void Execute(Session& session, std::span<const std::string_view> args, Now now,
-               Reply& reply, const Command* command = nullptr, engine::Key first_key = {});
+  void Execute(Session& session, std::span<const std::string_view> args, Now now, Reply& reply,
+               const Command* command = nullptr, engine::Key first_key = {});
 
   // One more slice of the session's LongQuery. True when it is done and its reply written.
   bool Continue(Session& session, Now now, Reply& reply);

@@ -11,15 +11,17 @@ TEST(Dispatcher, RefusesWritesWhileTheDiskIsUnwellAndReadsGoOn) {
   TestServer server(Dialect::kRedis);
   EXPECT_EQ(server.Run("INCR a"), "(integer) 1");
   server.state().disk_full = true;
-  EXPECT_EQ(server.Run("INCR a"),
-            "(error) NOSPACE the disk is full: writes are refused until there is space again, reads "
-            "go on");
+  EXPECT_EQ(
+      server.Run("INCR a"),
+      "(error) NOSPACE the disk is full: writes are refused until there is space again, reads "
+      "go on");
   EXPECT_EQ(server.Run("GET a"), "\"1\"");
   server.state().disk_full = false;
   server.state().disk_failed = true;
-  EXPECT_EQ(server.Run("INCR a"),
-            "(error) MISCONF the disk failed: writes are refused until the server is started again, "
-            "reads go on");
+  EXPECT_EQ(
+      server.Run("INCR a"),
+      "(error) MISCONF the disk failed: writes are refused until the server is started again, "
+      "reads go on");
   server.state().disk_failed = false;
   server.state().over_maxmemory = true;
   EXPECT_EQ(server.Run("INCR a"),
@@ -33,8 +35,7 @@ TEST(Dispatcher, AnswersLittleWhileLoading) {
     TestServer server(dialect);
     server.state().loading = true;
     const std::string name = dialect == Dialect::kRedis ? "Redis" : "Discnt";
-    EXPECT_EQ(server.Run("GET a"),
-              "(error) LOADING " + name + " is loading the dataset in memory");
+    EXPECT_EQ(server.Run("GET a"), "(error) LOADING " + name + " is loading the dataset in memory");
     EXPECT_EQ(server.Run("PING"), "PONG");
     EXPECT_NE(server.Run("INFO persistence").find("# Persistence"), std::string::npos);
   }
@@ -78,9 +79,10 @@ TEST(Dispatcher, LogsATransactionAsOneUnit) {
 TEST(Dispatcher, LetsAResp2SubscriberDoLittle) {
   TestServer server;
   server.Run("SUBSCRIBE a");
-  EXPECT_EQ(server.Run("GET a"),
-            "(error) ERR Can't execute 'get': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / "
-            "RESET are allowed in this context");
+  EXPECT_EQ(
+      server.Run("GET a"),
+      "(error) ERR Can't execute 'get': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / "
+      "RESET are allowed in this context");
   EXPECT_EQ(server.Run("PING"), "1) \"pong\"\n2) \"\"");
   EXPECT_EQ(server.Run("RESET"), "RESET");
   EXPECT_EQ(server.Run("PING"), "PONG");

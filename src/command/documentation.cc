@@ -62,10 +62,12 @@ struct FlagName {
 };
 
 constexpr FlagName kFlagNames[] = {
-    {kWrite, "write"},          {kReadOnly, "readonly"}, {kDenyOom, "denyoom"},
-    {kAdmin, "admin"},          {kPubSub, "pubsub"},     {kNoScript, "noscript"},
-    {kLoading, "loading"},      {kSkipMonitor, "skip_monitor"},
-    {kFast, "fast"},            {kNoAuth, "no_auth"},    {kNoMulti, "no_multi"},
+    {kWrite, "write"},      {kReadOnly, "readonly"},
+    {kDenyOom, "denyoom"},  {kAdmin, "admin"},
+    {kPubSub, "pubsub"},    {kNoScript, "noscript"},
+    {kLoading, "loading"},  {kSkipMonitor, "skip_monitor"},
+    {kFast, "fast"},        {kNoAuth, "no_auth"},
+    {kNoMulti, "no_multi"},
 };
 
 struct GroupCategory {
@@ -73,14 +75,16 @@ struct GroupCategory {
 };
 
 constexpr GroupCategory kGroupCategories[] = {
-    {"string", "string"}, {"generic", "keyspace"},         {"connection", "connection"},
-    {"pubsub", "pubsub"}, {"transactions", "transaction"}, {"hash", "hash"},
+    {"string", "string"},        {"generic", "keyspace"},         {"connection", "connection"},
+    {"pubsub", "pubsub"},        {"transactions", "transaction"}, {"hash", "hash"},
     {"sorted-set", "sortedset"},
 };
 
 }  // namespace
 
-std::string SyntaxOf(const Command& command) { return SyntaxOf(command.arguments, " "); }
+std::string SyntaxOf(const Command& command) {
+  return SyntaxOf(command.arguments, " ");
+}
 
 std::string DisplayName(const Command& command) {
   std::string name = UpperCase(command.name);
@@ -90,15 +94,24 @@ std::string DisplayName(const Command& command) {
 
 std::string_view TypeName(ArgumentType type) {
   switch (type) {
-    case ArgumentType::kKey: return "key";
-    case ArgumentType::kString: return "string";
-    case ArgumentType::kInteger: return "integer";
-    case ArgumentType::kDouble: return "double";
-    case ArgumentType::kPattern: return "pattern";
-    case ArgumentType::kUnixTime: return "unix-time";
-    case ArgumentType::kPureToken: return "pure-token";
-    case ArgumentType::kOneOf: return "oneof";
-    case ArgumentType::kBlock: return "block";
+    case ArgumentType::kKey:
+      return "key";
+    case ArgumentType::kString:
+      return "string";
+    case ArgumentType::kInteger:
+      return "integer";
+    case ArgumentType::kDouble:
+      return "double";
+    case ArgumentType::kPattern:
+      return "pattern";
+    case ArgumentType::kUnixTime:
+      return "unix-time";
+    case ArgumentType::kPureToken:
+      return "pure-token";
+    case ArgumentType::kOneOf:
+      return "oneof";
+    case ArgumentType::kBlock:
+      return "block";
   }
   return "string";
 }
@@ -134,7 +147,8 @@ std::vector<std::string_view> AllCategories() {
 }
 
 void ReplyHelp(Context& context) {
-  const std::string_view container_name = context.command.name.substr(0, context.command.name.find('|'));
+  const std::string_view container_name =
+      context.command.name.substr(0, context.command.name.find('|'));
   const Command* container = context.server.commands.Find(container_name);
   std::vector<std::string> lines;
   lines.push_back(UpperCase(container_name) +

@@ -74,8 +74,7 @@ template <TimeUnit unit>
 void ExpireIn(Context& ctx) {
   const Result<ExpireConditions> conditions = ParseConditions(ctx.args.subspan(3));
   if (!conditions) return ctx.reply.Error(conditions.error());
-  const Result<WallMs> at =
-      ParseExpireTime(ctx.args[2], unit, ctx.now.wall_ms, ctx.command.name);
+  const Result<WallMs> at = ParseExpireTime(ctx.args[2], unit, ctx.now.wall_ms, ctx.command.name);
   if (!at) return ctx.reply.Error(at.error());
   const Key key = ctx.Key(1);
   const std::optional<Entry> entry = Find(ctx, key);
@@ -131,16 +130,15 @@ struct ExpireEntry {
 };
 
 void AddExpire(CommandTable& table, const ExpireEntry& entry) {
-  table.Add({.name = entry.name,
-             .summary = entry.summary,
-             .flags = kWrite | kFast,
-             .arguments = {{.name = "key", .type = ArgumentType::kKey},
-                           entry.time,
-                           ConditionArgument()},
-             .errors = {kNotAnInteger, entry.invalid_time, "ERR Unsupported option x",
-                        kNxWithOthers, kGtWithLt},
-             .examples = entry.examples,
-             .handler = entry.handler});
+  table.Add(
+      {.name = entry.name,
+       .summary = entry.summary,
+       .flags = kWrite | kFast,
+       .arguments = {{.name = "key", .type = ArgumentType::kKey}, entry.time, ConditionArgument()},
+       .errors = {kNotAnInteger, entry.invalid_time, "ERR Unsupported option x", kNxWithOthers,
+                  kGtWithLt},
+       .examples = entry.examples,
+       .handler = entry.handler});
 }
 
 void AddReader(CommandTable& table, std::string_view name, std::string_view summary,
@@ -159,13 +157,14 @@ constexpr std::string_view kOne = "(integer) 1";
 
 void AddExpiryCommands(CommandTable& table) {
   const Example set{"SET calls 5", "\"5\"", "OK"};
-  AddExpire(table, {.name = "expire",
-                    .summary = "Lets a counter or tree go after so many seconds; at once if they "
-                               "are not more than 0.",
-                    .time = {.name = "seconds", .type = ArgumentType::kInteger},
-                    .invalid_time = "ERR invalid expire time in 'expire' command",
-                    .examples = {set, {"EXPIRE calls 60", kOne}, {"EXPIRE calls 30 GT", "(integer) 0"}},
-                    .handler = ExpireIn<kSecondsFromNow>});
+  AddExpire(table,
+            {.name = "expire",
+             .summary = "Lets a counter or tree go after so many seconds; at once if they "
+                        "are not more than 0.",
+             .time = {.name = "seconds", .type = ArgumentType::kInteger},
+             .invalid_time = "ERR invalid expire time in 'expire' command",
+             .examples = {set, {"EXPIRE calls 60", kOne}, {"EXPIRE calls 30 GT", "(integer) 0"}},
+             .handler = ExpireIn<kSecondsFromNow>});
   AddExpire(table, {.name = "pexpire",
                     .summary = "Lets a counter or tree go after so many milliseconds.",
                     .time = {.name = "milliseconds", .type = ArgumentType::kInteger},
@@ -192,13 +191,12 @@ void AddExpiryCommands(CommandTable& table) {
   AddReader(table, "pttl",
             "Milliseconds until a counter or tree goes; -1 if it stays, -2 if there is none.",
             {set, {"PTTL calls", "(integer) -1"}}, TimeLeft<kMillisecondsFromNow>);
-  AddReader(table, "expiretime",
-            "The Unix time in seconds at which a counter or tree goes; -1 if it stays, -2 if there "
-            "is none.",
-            {set,
-             {"EXPIREAT calls 4102444800", kOne},
-             {"EXPIRETIME calls", "(integer) 4102444800"}},
-            TimeLeft<kUnixSeconds>);
+  AddReader(
+      table, "expiretime",
+      "The Unix time in seconds at which a counter or tree goes; -1 if it stays, -2 if there "
+      "is none.",
+      {set, {"EXPIREAT calls 4102444800", kOne}, {"EXPIRETIME calls", "(integer) 4102444800"}},
+      TimeLeft<kUnixSeconds>);
   AddReader(table, "pexpiretime",
             "The Unix time in milliseconds at which a counter or tree goes; -1 if it stays, -2 if "
             "there is none.",

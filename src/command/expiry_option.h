@@ -27,13 +27,14 @@ struct ExpiryOption {
 ExpiryWord ExpiryWordOf(std::string_view text);
 
 // If args[i] is an expiry word: takes it, and its amount, into `option`, leaves `i` on the last one
-// taken and returns true. False, and nothing changed, if it is no such word, its amount is missing, or
-// it disagrees with the word in `option`. The same word twice is fine and the later one counts, as
-// in Redis.
+// taken and returns true. False, and nothing changed, if it is no such word, its amount is missing,
+// or it disagrees with the word in `option`. The same word twice is fine and the later one counts,
+// as in Redis.
 bool TakeExpiry(std::span<const std::string_view> args, std::size_t& i, ExpiryOption& option);
 
 // The time that `option` (which has_time()) means for a request at `now`: more than 0; perhaps in
-// the past for EXAT and PXAT. Errors are Redis': no integer, or "invalid expire time in 'set' command".
+// the past for EXAT and PXAT. Errors are Redis': no integer, or "invalid expire time in 'set'
+// command".
 Result<WallMs> ExpiryTime(const ExpiryOption& option, WallMs now, std::string_view command);
 
 // "ERR invalid expire time in 'set' command".

@@ -13,7 +13,9 @@ namespace {
 constexpr std::string_view kBoundsCrossed = "ERR LBOUND can't be greater than UBOUND";
 constexpr std::string_view kEnxAlone = "ERR ENX flag requires an expiration";
 
-Decimal RangeEnd() { return *Decimal::Parse("1e20"); }
+Decimal RangeEnd() {
+  return *Decimal::Parse("1e20");
+}
 
 Bounds TypeLimits(bool int64) {
   if (int64) {
@@ -31,7 +33,8 @@ struct IncrexWords {
   ExpiryOption expiry;
 };
 
-// Takes `args[i + 1]` as the value of the option at `i`; false if it is missing or was given before.
+// Takes `args[i + 1]` as the value of the option at `i`; false if it is missing or was given
+// before.
 bool TakeValue(std::span<const std::string_view> args, std::size_t& i,
                std::optional<std::string_view>& value) {
   if (value || i + 1 == args.size()) return false;
@@ -53,8 +56,8 @@ bool TakeWord(std::span<const std::string_view> args, std::size_t& i, IncrexWord
   if (EqualsIgnoreCase(word, "UBOUND")) return TakeValue(args, i, words.upper);
   if (EqualsIgnoreCase(word, "SATURATE")) return TakeFlag(words.saturate);
   if (EqualsIgnoreCase(word, "ENX")) return TakeFlag(words.enx);
-  return words.expiry.word == ExpiryWord::kNone &&
-         ExpiryWordOf(word) != ExpiryWord::kKeepTtl && TakeExpiry(args, i, words.expiry);
+  return words.expiry.word == ExpiryWord::kNone && ExpiryWordOf(word) != ExpiryWord::kKeepTtl &&
+         TakeExpiry(args, i, words.expiry);
 }
 
 // The number of an option, in the words of Redis: "ERR UBOUND is not a valid float".
@@ -149,8 +152,7 @@ void Increx(Context& ctx) {
   if (!options) return ctx.reply.Error(options.error());
   WallMs at = 0;
   if (options->expiry.has_time()) {
-    const Result<WallMs> time =
-        ExpiryTime(options->expiry, ctx.now.wall_ms, ctx.command.name);
+    const Result<WallMs> time = ExpiryTime(options->expiry, ctx.now.wall_ms, ctx.command.name);
     if (!time) return ctx.reply.Error(time.error());
     at = *time;
   }
@@ -195,27 +197,27 @@ Argument ExpirationArgument() {
 void AddIncrexCommand(CommandTable& table) {
   table.Add(
       {.name = "increx",
-       .summary = "Adds to a counter within bounds and sets its expiry, in one step. Replies the new "
-                  "value and the amount applied: 0 if it would have left the bounds.",
+       .summary =
+           "Adds to a counter within bounds and sets its expiry, in one step. Replies the new "
+           "value and the amount applied: 0 if it would have left the bounds.",
        .group = "string",
        .flags = kWrite | kDenyOom | kFast,
-       .arguments = {{.name = "key", .type = ArgumentType::kKey},
-                     IncrementArgument(),
-                     {.name = "lowerbound", .token = "LBOUND", .optional = true},
-                     {.name = "upperbound", .token = "UBOUND", .optional = true},
-                     {.name = "saturate",
-                      .type = ArgumentType::kPureToken,
-                      .token = "SATURATE",
-                      .optional = true},
-                     ExpirationArgument(),
-                     {.name = "enx",
-                      .type = ArgumentType::kPureToken,
-                      .token = "ENX",
-                      .optional = true}},
+       .arguments =
+           {{.name = "key", .type = ArgumentType::kKey},
+            IncrementArgument(),
+            {.name = "lowerbound", .token = "LBOUND", .optional = true},
+            {.name = "upperbound", .token = "UBOUND", .optional = true},
+            {.name = "saturate",
+             .type = ArgumentType::kPureToken,
+             .token = "SATURATE",
+             .optional = true},
+            ExpirationArgument(),
+            {.name = "enx", .type = ArgumentType::kPureToken, .token = "ENX", .optional = true}},
        .errors = {kSyntaxError, kEnxAlone, kBoundsCrossed,
                   "ERR Increment is not an integer or out of range",
-                  "ERR Increment is not a valid float", "ERR invalid expire time in 'increx' command",
-                  kNotAnInteger, kOutOfRange, kWrongType},
+                  "ERR Increment is not a valid float",
+                  "ERR invalid expire time in 'increx' command", kNotAnInteger, kOutOfRange,
+                  kWrongType},
        .examples = {{"INCREX calls BYINT 3 UBOUND 5 EX 60 ENX", "1) \"3\"\n2) \"3\"",
                      "1) (integer) 3\n2) (integer) 3"},
                     {"INCREX calls BYINT 3 UBOUND 5", "1) \"3\"\n2) \"0\"",

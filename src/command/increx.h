@@ -1,5 +1,5 @@
-// INCREX: an increment with bounds and expiry in one step (Redis 8.8), the heart of rate limiters and
-// stock counts.
+// INCREX: an increment with bounds and expiry in one step (Redis 8.8), the heart of rate limiters
+// and stock counts.
 //
 //   INCREX key [BYINT n | BYFLOAT n] [LBOUND n] [UBOUND n] [SATURATE]
 //          [EX s | PX ms | EXAT t | PXAT ms | PERSIST] [ENX]

@@ -7,7 +7,9 @@
 namespace jeton::command {
 namespace {
 
-Decimal D(std::string_view text) { return Decimal::Parse(text).value(); }
+Decimal D(std::string_view text) {
+  return Decimal::Parse(text).value();
+}
 
 TEST(AddWithin, AddsInsideTheBoundsAndUpToThem) {
   const Bounds bounds{.lower = 0, .upper = 10};
@@ -38,8 +40,8 @@ TEST(AddWithin, ASumBeyondTheRangeCountsAsOutside) {
 }
 
 TEST(ParseIncrex, TakesOptionsInAnyOrder) {
-  const std::vector<std::string_view> words = {"EX",     "10",       "ubound", "7", "BYINT", "3",
-                                               "LBOUND", "-7",       "ENX",    "saturate"};
+  const std::vector<std::string_view> words = {"EX", "10",     "ubound", "7",   "BYINT",
+                                               "3",  "LBOUND", "-7",     "ENX", "saturate"};
   const auto options = ParseIncrex(words, true);
   ASSERT_TRUE(options.ok());
   EXPECT_EQ(options->by, Decimal(3));

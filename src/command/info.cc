@@ -1,8 +1,8 @@
 #include "command/info.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "base/text.h"
 
@@ -188,7 +188,9 @@ void CpuSection(Page& page) {
   page.Line("used_cpu_user", fmt::format("{:.6f}", page.process.cpu_user_seconds));
 }
 
-void ModulesSection(Page& page) { page.Title("Modules"); }
+void ModulesSection(Page& page) {
+  page.Title("Modules");
+}
 
 void CommandStatsLine(Page& page, const Command& command) {
   std::uint64_t calls = 0, microseconds = 0, rejected = 0, failed = 0;
@@ -236,8 +238,8 @@ void KeyspaceSection(Page& page) {
   page.Title("Keyspace");
   const std::uint64_t keys = page.server.keyspace.size(page.now);
   if (keys == 0) return;
-  page.Line("db0", fmt::format("keys={},expires={},avg_ttl=0", keys,
-                               page.server.keyspace.with_expiry()));
+  page.Line("db0",
+            fmt::format("keys={},expires={},avg_ttl=0", keys, page.server.keyspace.with_expiry()));
 }
 
 enum class Wanted { kDefault, kAll, kEverything };  // from which set of sections on it is in

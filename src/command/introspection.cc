@@ -91,8 +91,8 @@ void ReplyArguments(const std::vector<Argument>& arguments, Reply& reply) {
   reply.Array(arguments.size());
   for (const Argument& argument : arguments) {
     const bool flagged = argument.optional || argument.multiple || argument.multiple_token;
-    const std::size_t fields = 2 + (argument.type == ArgumentType::kKey) +
-                               !argument.token.empty() + flagged + !argument.arguments.empty();
+    const std::size_t fields = 2 + (argument.type == ArgumentType::kKey) + !argument.token.empty() +
+                               flagged + !argument.arguments.empty();
     reply.Map(fields);
     reply.Bulk("name");
     reply.Bulk(argument.name);
@@ -184,9 +184,8 @@ void Docs(Context& context) {
 
 bool HasCategory(const Command& command, std::string_view category) {
   const auto categories = Categories(command);
-  return std::any_of(categories.begin(), categories.end(), [&](std::string_view own) {
-    return EqualsIgnoreCase(own, category);
-  });
+  return std::any_of(categories.begin(), categories.end(),
+                     [&](std::string_view own) { return EqualsIgnoreCase(own, category); });
 }
 
 void List(Context& context) {
@@ -278,23 +277,27 @@ void AddCommandCommand(CommandTable& table) {
              .flags = kFlags,
              .arguments = {names},
              .handler = Docs});
-  table.Add({.name = "command|list",
-             .summary = "The names of commands.",
-             .group = kGroup,
-             .complexity = "O(N) where N is the number of commands",
-             .flags = kFlags,
-             .arguments = {{.name = "filterby",
-                            .type = ArgumentType::kOneOf,
-                            .token = "FILTERBY",
-                            .optional = true,
-                            .arguments = {{.name = "module-name", .token = "MODULE"},
-                                          {.name = "category", .token = "ACLCAT"},
-                                          {.name = "pattern", .type = ArgumentType::kPattern, .token = "PATTERN"}}}},
-             .examples = {{"COMMAND LIST FILTERBY PATTERN incrb*", "1) \"incrby\"\n2) \"incrbyfloat\""}},
-             .handler = List});
-  const Argument request{.name = "request",
-                         .type = ArgumentType::kBlock,
-                         .arguments = {{.name = "command"}, {.name = "arg", .optional = true, .multiple = true}}};
+  table.Add(
+      {.name = "command|list",
+       .summary = "The names of commands.",
+       .group = kGroup,
+       .complexity = "O(N) where N is the number of commands",
+       .flags = kFlags,
+       .arguments = {{.name = "filterby",
+                      .type = ArgumentType::kOneOf,
+                      .token = "FILTERBY",
+                      .optional = true,
+                      .arguments = {{.name = "module-name", .token = "MODULE"},
+                                    {.name = "category", .token = "ACLCAT"},
+                                    {.name = "pattern",
+                                     .type = ArgumentType::kPattern,
+                                     .token = "PATTERN"}}}},
+       .examples = {{"COMMAND LIST FILTERBY PATTERN incrb*", "1) \"incrby\"\n2) \"incrbyfloat\""}},
+       .handler = List});
+  const Argument request{
+      .name = "request",
+      .type = ArgumentType::kBlock,
+      .arguments = {{.name = "command"}, {.name = "arg", .optional = true, .multiple = true}}};
   table.Add({.name = "command|getkeys",
              .summary = "The keys in a request.",
              .group = kGroup,
@@ -303,14 +306,15 @@ void AddCommandCommand(CommandTable& table) {
              .errors = {"ERR The command has no key arguments"},
              .examples = {{"COMMAND GETKEYS MSET a 1 b 2", "1) \"a\"\n2) \"b\""}},
              .handler = [](Context& context) { GetKeys(context, false); }});
-  table.Add({.name = "command|getkeysandflags",
-             .summary = "The keys in a request, and what is done to them.",
-             .group = kGroup,
-             .flags = kFlags,
-             .arguments = {request},
-             .errors = {"ERR The command has no key arguments"},
-             .examples = {{"COMMAND GETKEYSANDFLAGS GET a", "1) 1) \"a\"\n   2) 1) RO\n      2) access"}},
-             .handler = [](Context& context) { GetKeys(context, true); }});
+  table.Add(
+      {.name = "command|getkeysandflags",
+       .summary = "The keys in a request, and what is done to them.",
+       .group = kGroup,
+       .flags = kFlags,
+       .arguments = {request},
+       .errors = {"ERR The command has no key arguments"},
+       .examples = {{"COMMAND GETKEYSANDFLAGS GET a", "1) 1) \"a\"\n   2) 1) RO\n      2) access"}},
+       .handler = [](Context& context) { GetKeys(context, true); }});
   table.Add({.name = "command|help",
              .summary = "Print the subcommands.",
              .group = kGroup,

@@ -1,5 +1,5 @@
-// DEL UNLINK EXISTS TOUCH TYPE KEYS SCAN RANDOMKEY DBSIZE FLUSHALL FLUSHDB: names, whatever is behind
-// them.
+// DEL UNLINK EXISTS TOUCH TYPE KEYS SCAN RANDOMKEY DBSIZE FLUSHALL FLUSHDB: names, whatever is
+// behind them.
 #include <charconv>
 
 #include "base/prng.h"
@@ -55,12 +55,12 @@ void Keys(Context& ctx) {
   std::size_t count = 0;
   std::uint64_t cursor = 0;
   do {
-    const ScanStep step = ctx.keyspace.Scan(
-        cursor, kWalkStep, ctx.now.wall_ms, [&](std::string_view name, const Entry&) {
-          if (!all && !GlobMatch(pattern, name)) return;
-          ctx.reply.Bulk(name);
-          ++count;
-        });
+    const ScanStep step = ctx.keyspace.Scan(cursor, kWalkStep, ctx.now.wall_ms,
+                                            [&](std::string_view name, const Entry&) {
+                                              if (!all && !GlobMatch(pattern, name)) return;
+                                              ctx.reply.Bulk(name);
+                                              ++count;
+                                            });
     cursor = step.next;
   } while (cursor != 0);
   ctx.reply.SetDeferred(array, count);
@@ -145,9 +145,9 @@ void DbSize(Context& ctx) {
 }
 
 void Flush(Context& ctx) {
-  const bool known = ctx.args.size() == 1 ||
-                     (ctx.args.size() == 2 && (EqualsIgnoreCase(ctx.args[1], "ASYNC") ||
-                                               EqualsIgnoreCase(ctx.args[1], "SYNC")));
+  const bool known =
+      ctx.args.size() == 1 || (ctx.args.size() == 2 && (EqualsIgnoreCase(ctx.args[1], "ASYNC") ||
+                                                        EqualsIgnoreCase(ctx.args[1], "SYNC")));
   if (!known) return ctx.reply.Error(kSyntaxError);
   ctx.unit.Flush();
   ctx.reply.Ok();
@@ -231,11 +231,12 @@ void AddWalks(CommandTable& table) {
 }
 
 void AddFlushes(CommandTable& table) {
-  const Argument mode{.name = "flush-type",
-                      .type = ArgumentType::kOneOf,
-                      .optional = true,
-                      .arguments = {{.name = "async", .type = ArgumentType::kPureToken, .token = "ASYNC"},
-                                    {.name = "sync", .type = ArgumentType::kPureToken, .token = "SYNC"}}};
+  const Argument mode{
+      .name = "flush-type",
+      .type = ArgumentType::kOneOf,
+      .optional = true,
+      .arguments = {{.name = "async", .type = ArgumentType::kPureToken, .token = "ASYNC"},
+                    {.name = "sync", .type = ArgumentType::kPureToken, .token = "SYNC"}}};
   for (const std::string_view name : {std::string_view("flushall"), std::string_view("flushdb")}) {
     table.Add({.name = name,
                .summary = "Deletes everything.",

@@ -18,13 +18,13 @@ class LongQuery {
 
   virtual ~LongQuery() = default;
 
-  // One slice. The caller holds the TurnLock and no partition; Step locks what it looks at, makes its
-  // changes through context.unit and leaves them there to be logged, before it gives up the lock, by
-  // context.dispatcher.LogSlice(). True when it is done: the reply has been written.
+  // One slice. The caller holds the TurnLock and no partition; Step locks what it looks at, makes
+  // its changes through context.unit and leaves them there to be logged, before it gives up the
+  // lock, by context.dispatcher.LogSlice(). True when it is done: the reply has been written.
   virtual bool Step(Context& context) = 0;
 
-  // True while it waits for somebody else, who then calls Host::WakeWorkers: the worker does not come
-  // back to it before that.
+  // True while it waits for somebody else, who then calls Host::WakeWorkers: the worker does not
+  // come back to it before that.
   virtual bool IsIdle() const { return false; }
 };
 

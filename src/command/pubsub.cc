@@ -51,7 +51,9 @@ void SubscribeTo(Context& ctx, std::span<const std::string_view> names, std::int
   }
 }
 
-void Subscribe(Context& ctx) { SubscribeTo(ctx, ctx.args.subspan(1), kDefaultIntervalMs); }
+void Subscribe(Context& ctx) {
+  SubscribeTo(ctx, ctx.args.subspan(1), kDefaultIntervalMs);
+}
 
 void ISubscribe(Context& ctx) {
   const Result<Decimal> seconds = Decimal::Parse(ctx.args[1]);
@@ -85,7 +87,9 @@ void Unsubscribe(Context& ctx) {
   }
 }
 
-void PSubscribe(Context& ctx) { ctx.reply.Error(kNoPatterns); }
+void PSubscribe(Context& ctx) {
+  ctx.reply.Error(kNoPatterns);
+}
 
 // There never are patterns, so there is nothing to take back; clients send it when they tidy up.
 void PUnsubscribe(Context& ctx) {
@@ -93,7 +97,9 @@ void PUnsubscribe(Context& ctx) {
   if (ctx.args.size() == 1) ConfirmNothing(ctx, "punsubscribe");
 }
 
-void Publish(Context& ctx) { ctx.reply.Error(kNoPublish); }
+void Publish(Context& ctx) {
+  ctx.reply.Error(kNoPublish);
+}
 
 void Channels(Context& ctx) {
   if (ctx.args.size() > 3) return ctx.reply.Error(WrongArguments(ctx.command.name));
@@ -119,7 +125,9 @@ void NumSub(Context& ctx) {
   }
 }
 
-void NumPat(Context& ctx) { ctx.reply.Integer(0); }
+void NumPat(Context& ctx) {
+  ctx.reply.Integer(0);
+}
 
 void PubSubHelp(Context& ctx) {
   constexpr std::string_view kLines[] = {
@@ -153,27 +161,26 @@ void AddSubscribing(CommandTable& table) {
              .errors = {kTooMany},
              .examples = {{"SUBSCRIBE visits", "1) \"subscribe\"\n2) \"visits\"\n3) (integer) 1"}},
              .handler = Subscribe});
-  table.Add({.name = "isubscribe",
-             .summary = "As SUBSCRIBE, at most once in so many seconds; fractions are fine.",
-             .group = "pubsub",
-             .complexity = kEach,
-             .flags = kSubscriber,
-             .arguments = {{.name = "seconds", .type = ArgumentType::kDouble},
-                           Names("channel", false)},
-             .errors = {kNotAFloat, kOutOfRange, kBadInterval, kTooMany},
-             .examples = {{"ISUBSCRIBE 0.5 visits",
-                           "1) \"subscribe\"\n2) \"visits\"\n3) (integer) 1"}},
-             .handler = ISubscribe});
-  table.Add({.name = "unsubscribe",
-             .summary = "Ends subscriptions: those named, or all.",
-             .group = "pubsub",
-             .complexity = kEach,
-             .flags = kSubscriber,
-             .arguments = {Names("channel", true)},
-             .examples = {{"UNSUBSCRIBE visits",
-                           "1) \"unsubscribe\"\n2) \"visits\"\n3) (integer) 0"},
-                          {"UNSUBSCRIBE", "1) \"unsubscribe\"\n2) (nil)\n3) (integer) 0"}},
-             .handler = Unsubscribe});
+  table.Add(
+      {.name = "isubscribe",
+       .summary = "As SUBSCRIBE, at most once in so many seconds; fractions are fine.",
+       .group = "pubsub",
+       .complexity = kEach,
+       .flags = kSubscriber,
+       .arguments = {{.name = "seconds", .type = ArgumentType::kDouble}, Names("channel", false)},
+       .errors = {kNotAFloat, kOutOfRange, kBadInterval, kTooMany},
+       .examples = {{"ISUBSCRIBE 0.5 visits", "1) \"subscribe\"\n2) \"visits\"\n3) (integer) 1"}},
+       .handler = ISubscribe});
+  table.Add(
+      {.name = "unsubscribe",
+       .summary = "Ends subscriptions: those named, or all.",
+       .group = "pubsub",
+       .complexity = kEach,
+       .flags = kSubscriber,
+       .arguments = {Names("channel", true)},
+       .examples = {{"UNSUBSCRIBE visits", "1) \"unsubscribe\"\n2) \"visits\"\n3) (integer) 0"},
+                    {"UNSUBSCRIBE", "1) \"unsubscribe\"\n2) (nil)\n3) (integer) 0"}},
+       .handler = Unsubscribe});
 }
 
 void AddUnsupported(CommandTable& table) {
@@ -194,16 +201,17 @@ void AddUnsupported(CommandTable& table) {
              .arguments = {Names("pattern", true)},
              .examples = {{"PUNSUBSCRIBE", "1) \"punsubscribe\"\n2) (nil)\n3) (integer) 0"}},
              .handler = PUnsubscribe});
-  table.Add({.name = "publish",
-             .summary = "Not supported: only counters publish, when they change.",
-             .group = "pubsub",
-             .flags = kFast | kLoading,
-             .arguments = {{.name = "channel"}, {.name = "message"}},
-             .errors = {kNoPublish},
-             .examples = {{"PUBLISH visits hello",
-                           "(error) ERR PUBLISH is not supported: a channel is a counter, its value "
-                           "is published when it changes"}},
-             .handler = Publish});
+  table.Add(
+      {.name = "publish",
+       .summary = "Not supported: only counters publish, when they change.",
+       .group = "pubsub",
+       .flags = kFast | kLoading,
+       .arguments = {{.name = "channel"}, {.name = "message"}},
+       .errors = {kNoPublish},
+       .examples = {{"PUBLISH visits hello",
+                     "(error) ERR PUBLISH is not supported: a channel is a counter, its value "
+                     "is published when it changes"}},
+       .handler = Publish});
 }
 
 void AddPubSubContainer(CommandTable& table) {

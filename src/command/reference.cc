@@ -74,7 +74,8 @@ std::string JsonRow(const Command& command) {
   const bool v1 = command.name.starts_with("karma.v1.");
   std::string text = v1 ? "| `command` `" : "| `op` `";
   text += std::string(command.json_op) + "`";
-  for (const std::string_view alias : command.json_aliases) text += ", `" + std::string(alias) + "`";
+  for (const std::string_view alias : command.json_aliases)
+    text += ", `" + std::string(alias) + "`";
   text += " | ";
   for (std::size_t i = 0; i < command.arguments.size(); ++i) {
     const Argument& argument = command.arguments[i];
@@ -97,9 +98,10 @@ std::string CommandReference(const CommandTable& table) {
   for (const auto& [group, entries] : groups) {
     text += "\n## " + std::string(group) + "\n\n" + entries.substr(0, entries.size() - 1);
   }
-  text += "\n## Karma's operations\n\nJSON lines on the same port, or on `karma-port`. `command` asks "
-          "by version 1 of the protocol (Karma 0.1), `op` with `\"v\":2` by version 2 (Karma 1.0).\n\n"
-          "| operation | fields | what it does |\n|---|---|---|\n";
+  text +=
+      "\n## Karma's operations\n\nJSON lines on the same port, or on `karma-port`. `command` asks "
+      "by version 1 of the protocol (Karma 0.1), `op` with `\"v\":2` by version 2 (Karma 1.0).\n\n"
+      "| operation | fields | what it does |\n|---|---|---|\n";
   for (const Command* command : table.JsonOnly()) text += JsonRow(*command);
   return text;
 }
@@ -107,12 +109,14 @@ std::string CommandReference(const CommandTable& table) {
 std::string SettingsReference() {
   std::string text =
       "# Settings\n\nGenerated from the table of settings. Later sources win: defaults, the file "
-      "(`name value` lines and `include FILE`), the environment (`JETON_` and the name in capitals, "
+      "(`name value` lines and `include FILE`), the environment (`JETON_` and the name in "
+      "capitals, "
       "with `_` for `-`), flags (`--name value`), `CONFIG SET`.\n\n"
       "| setting | value | default | `CONFIG SET` | meaning |\n|---|---|---|---|---|\n";
   for (const Settings::Description& setting : Settings::Describe()) {
     std::string kind = setting.kind;
-    for (std::size_t i = 0; (i = kind.find('|', i)) != std::string::npos; i += 2) kind.insert(i, "\\");
+    for (std::size_t i = 0; (i = kind.find('|', i)) != std::string::npos; i += 2)
+      kind.insert(i, "\\");
     const std::string value =
         setting.default_value.empty() ? "" : "`" + setting.default_value + "`";
     text += "| `" + setting.name + "` | " + kind + " | " + value + " | " +

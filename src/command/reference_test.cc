@@ -29,7 +29,9 @@ TEST(Reference, CommandsAreCurrent) {
   ExpectCurrent("commands.md", CommandReference(table));
 }
 
-TEST(Reference, SettingsAreCurrent) { ExpectCurrent("settings.md", SettingsReference()); }
+TEST(Reference, SettingsAreCurrent) {
+  ExpectCurrent("settings.md", SettingsReference());
+}
 
 }  // namespace
 }  // namespace jeton::command

@@ -28,8 +28,7 @@ void Time(Context& context) {
 void Role(Context& context) {
   context.reply.Array(3);
   context.reply.Bulk("master");
-  context.reply.Integer(
-      static_cast<std::int64_t>(context.server.host.persistence().appended_lsn));
+  context.reply.Integer(static_cast<std::int64_t>(context.server.host.persistence().appended_lsn));
   context.reply.Array(0);
 }
 
@@ -108,7 +107,8 @@ void ConfigRewrite(Context& context) {
     return context.reply.Error("ERR The server is running without a config file");
   }
   const auto old_text = context.server.host.ReadConfigFile();
-  if (!old_text.ok()) return context.reply.Error("ERR Rewriting config file: " + old_text.error().text);
+  if (!old_text.ok())
+    return context.reply.Error("ERR Rewriting config file: " + old_text.error().text);
   const Status status =
       context.server.host.WriteConfigFile(context.server.settings.RewriteText(*old_text));
   if (!status.ok()) return context.reply.Error("ERR Rewriting config file: " + status.error().text);
@@ -124,7 +124,8 @@ void ResetStat(Context& context) {
       counter->store(0, std::memory_order_relaxed);
     }
     for (auto& counts : stats->per_command) {
-      for (auto* counter : {&counts.calls, &counts.microseconds, &counts.rejected, &counts.failed}) {
+      for (auto* counter :
+           {&counts.calls, &counts.microseconds, &counts.rejected, &counts.failed}) {
         counter->store(0, std::memory_order_relaxed);
       }
     }
@@ -142,14 +143,16 @@ void AddConfig(CommandTable& table) {
              .group = kGroup,
              .complexity = "Depends on the subcommand.",
              .flags = kLoading});
-  table.Add({.name = "config|get",
-             .summary = "The settings whose names match a pattern.",
-             .group = kGroup,
-             .complexity = "O(N) where N is the number of settings",
-             .flags = kFlags,
-             .arguments = {{.name = "parameter", .type = ArgumentType::kPattern, .multiple = true}},
-             .examples = {{"CONFIG GET maxmem*", "1) \"maxmemory\"\n2) \"0\"\n3) \"maxmemory-policy\"\n4) \"noeviction\""}},
-             .handler = ConfigGet});
+  table.Add(
+      {.name = "config|get",
+       .summary = "The settings whose names match a pattern.",
+       .group = kGroup,
+       .complexity = "O(N) where N is the number of settings",
+       .flags = kFlags,
+       .arguments = {{.name = "parameter", .type = ArgumentType::kPattern, .multiple = true}},
+       .examples = {{"CONFIG GET maxmem*",
+                     "1) \"maxmemory\"\n2) \"0\"\n3) \"maxmemory-policy\"\n4) \"noeviction\""}},
+       .handler = ConfigGet});
   table.Add({.name = "config|set",
              .summary = "Change settings that may change while the server runs, all or none.",
              .group = kGroup,
@@ -162,14 +165,15 @@ void AddConfig(CommandTable& table) {
              .examples = {{"CONFIG SET timeout 60", "OK"},
                           {"CONFIG GET timeout", "1) \"timeout\"\n2) \"60\""}},
              .handler = ConfigSet});
-  table.Add({.name = "config|rewrite",
-             .summary = "Write the present settings into the settings file.",
-             .group = kGroup,
-             .complexity = "O(N) where N is the number of settings",
-             .flags = kFlags,
-             .errors = {"ERR The server is running without a config file"},
-             .examples = {{"CONFIG REWRITE", "(error) ERR The server is running without a config file"}},
-             .handler = ConfigRewrite});
+  table.Add(
+      {.name = "config|rewrite",
+       .summary = "Write the present settings into the settings file.",
+       .group = kGroup,
+       .complexity = "O(N) where N is the number of settings",
+       .flags = kFlags,
+       .errors = {"ERR The server is running without a config file"},
+       .examples = {{"CONFIG REWRITE", "(error) ERR The server is running without a config file"}},
+       .handler = ConfigRewrite});
   table.Add({.name = "config|resetstat",
              .summary = "Set the counts of INFO back to zero.",
              .group = kGroup,
@@ -208,21 +212,26 @@ void AddSaving(CommandTable& table) {
              .flags = kFast | kLoading,
              .examples = {{"LASTSAVE", "(integer) 1700000000"}},
              .handler = LastSave});
-  table.Add({.name = "shutdown",
-             .summary = "End the server in order.",
-             .group = kGroup,
-             .complexity = "O(N) with SAVE, where N is the number of names",
-             .flags = kAdmin | kLoading | kNoScript | kNoMulti | kExclusive,
-             .arguments = {{.name = "save-selector",
-                            .type = ArgumentType::kOneOf,
-                            .optional = true,
-                            .arguments = {{.name = "nosave", .type = ArgumentType::kPureToken, .token = "NOSAVE"},
-                                          {.name = "save", .type = ArgumentType::kPureToken, .token = "SAVE"}}},
-                           {.name = "now", .type = ArgumentType::kPureToken, .token = "NOW", .optional = true},
-                           {.name = "force", .type = ArgumentType::kPureToken, .token = "FORCE", .optional = true},
-                           {.name = "abort", .type = ArgumentType::kPureToken, .token = "ABORT", .optional = true}},
-             .examples = {{"SHUTDOWN NOSAVE", ""}},
-             .handler = Shutdown});
+  table.Add(
+      {.name = "shutdown",
+       .summary = "End the server in order.",
+       .group = kGroup,
+       .complexity = "O(N) with SAVE, where N is the number of names",
+       .flags = kAdmin | kLoading | kNoScript | kNoMulti | kExclusive,
+       .arguments =
+           {{.name = "save-selector",
+             .type = ArgumentType::kOneOf,
+             .optional = true,
+             .arguments = {{.name = "nosave", .type = ArgumentType::kPureToken, .token = "NOSAVE"},
+                           {.name = "save", .type = ArgumentType::kPureToken, .token = "SAVE"}}},
+            {.name = "now", .type = ArgumentType::kPureToken, .token = "NOW", .optional = true},
+            {.name = "force", .type = ArgumentType::kPureToken, .token = "FORCE", .optional = true},
+            {.name = "abort",
+             .type = ArgumentType::kPureToken,
+             .token = "ABORT",
+             .optional = true}},
+       .examples = {{"SHUTDOWN NOSAVE", ""}},
+       .handler = Shutdown});
 }
 
 }  // namespace

@@ -31,8 +31,7 @@ struct WorkerStats {
   struct PerCommand {
     std::atomic<std::uint64_t> calls{0}, microseconds{0}, rejected{0}, failed{0};
   };
-  explicit WorkerStats(int command_count)
-      : per_command(static_cast<std::size_t>(command_count)) {}
+  explicit WorkerStats(int command_count) : per_command(static_cast<std::size_t>(command_count)) {}
 
   std::vector<PerCommand> per_command;  // by Command::id
   std::atomic<std::uint64_t> commands{0};
@@ -49,17 +48,17 @@ struct PersistenceStatus {
   std::uint64_t loading_bytes_done = 0, loading_bytes_total = 0;
   double loading_eta_seconds = 0;
   WallMs loading_start_ms = 0;
-  std::string disk_state = "ok";       // ok | full | failed
+  std::string disk_state = "ok";  // ok | full | failed
   bool snapshot_running = false;
   bool last_snapshot_ok = true;
   WallMs last_save_ms = 0;
   double last_snapshot_seconds = -1, current_snapshot_seconds = -1;
   std::uint64_t changes_since_save = 0;
-  std::uint64_t log_bytes = 0;         // of all segments on disk
-  std::uint64_t log_records = 0;       // written by this run
+  std::uint64_t log_bytes = 0;    // of all segments on disk
+  std::uint64_t log_records = 0;  // written by this run
   std::uint64_t log_syncs = 0;
   std::uint64_t appended_lsn = 0, durable_lsn = 0;
-  std::string recovery_report;         // one line, for the log and INFO
+  std::string recovery_report;  // one line, for the log and INFO
 };
 
 // Where units of mutations go. Called with the partitions of the unit locked (or exclusively).
@@ -91,7 +90,8 @@ class Host {
   // Reads and atomically replaces the settings file.
   virtual Result<std::string> ReadConfigFile() = 0;
   virtual Status WriteConfigFile(std::string_view text) = 0;
-  // Facts of the process, for INFO: used_memory_rss, used_cpu_sys ... (empty values in the simulator).
+  // Facts of the process, for INFO: used_memory_rss, used_cpu_sys ... (empty values in the
+  // simulator).
   struct ProcessFacts {
     std::uint64_t resident_bytes = 0, peak_resident_bytes = 0;
     double cpu_system_seconds = 0, cpu_user_seconds = 0;
@@ -133,9 +133,9 @@ struct ServerState {
   engine::WatchTable watches;
 
   // Identity, set before the workers start.
-  std::string node_id;                 // 40 hex digits; survives restarts
-  std::string run_id;                  // 40 hex digits; fresh at every start
-  std::string version;                 // ours, "0.1.0"
+  std::string node_id;  // 40 hex digits; survives restarts
+  std::string run_id;   // 40 hex digits; fresh at every start
+  std::string version;  // ours, "0.1.0"
   WallMs started_ms = 0;
   int worker_count = 1;
 
@@ -161,7 +161,7 @@ struct ServerState {
   std::atomic<WallMs> pause_until_ms{0};
   std::atomic<bool> pause_writes_only{false};
 
-  SlowLog slow_log;          // diagnosis_log.h; thread-safe
+  SlowLog slow_log;  // diagnosis_log.h; thread-safe
   LatencyLog latency_log;
   std::vector<WorkerStats*> worker_stats;  // one per worker; fixed before they start
   WallMs stats_reset_ms = 0;

@@ -1,5 +1,5 @@
-// Session: what commands see and keep of one connection. Owned by the node's connection; touched only
-// by the worker that the connection belongs to, or by any thread while the TurnLock is held
+// Session: what commands see and keep of one connection. Owned by the node's connection; touched
+// only by the worker that the connection belongs to, or by any thread while the TurnLock is held
 // exclusively (CLIENT LIST, CLIENT KILL).
 #pragma once
 
@@ -38,9 +38,9 @@ struct QueuedCommand {
 
 struct Session {
   std::uint64_t id = 0;
-  std::string address;        // "127.0.0.1:41234", or the socket's path
+  std::string address;  // "127.0.0.1:41234", or the socket's path
   std::string local_address;
-  std::string name;           // CLIENT SETNAME
+  std::string name;  // CLIENT SETNAME
   std::string library_name;
   std::string library_version;
   Dialect listener_dialect = Dialect::kDiscnt;  // RESET returns to it
@@ -50,14 +50,15 @@ struct Session {
   bool from_loopback = true;
   ReplyMode reply_mode = ReplyMode::kOn;
   bool close_after_reply = false;
-  std::atomic<bool> killed{false};  // CLIENT KILL by somebody else: the owner closes it at its next turn
+  std::atomic<bool> killed{
+      false};  // CLIENT KILL by somebody else: the owner closes it at its next turn
   bool monitor = false;
   bool no_evict = false;
   bool no_touch = false;
 
   // transactions
   bool in_multi = false;
-  bool multi_failed = false;   // a queued command was refused: EXEC answers EXECABORT
+  bool multi_failed = false;  // a queued command was refused: EXEC answers EXECABORT
   std::vector<QueuedCommand> queued;
   std::vector<std::string> watched;
   engine::WatchTable::Flag watch_dirty;  // made at the first WATCH
@@ -82,7 +83,7 @@ struct Session {
   std::size_t query_buffer_bytes = 0;
   std::size_t output_buffer_bytes = 0;
   int worker = 0;
-  int fd = -1;                 // only shown
+  int fd = -1;  // only shown
 };
 
 }  // namespace jeton::command

@@ -12,9 +12,13 @@ namespace {
 constexpr int kMaxIncludeDepth = 8;
 constexpr std::size_t kMaxShownBytes = 128;
 
-const SettingEntry& At(int index) { return SettingTable()[static_cast<std::size_t>(index)]; }
+const SettingEntry& At(int index) {
+  return SettingTable()[static_cast<std::size_t>(index)];
+}
 
-Error Invalid(std::string text) { return {.kind = ErrorKind::kInvalid, .text = std::move(text)}; }
+Error Invalid(std::string text) {
+  return {.kind = ErrorKind::kInvalid, .text = std::move(text)};
+}
 
 Error Unknown(std::string_view name) {
   std::string text = "unknown setting '" + std::string(name.substr(0, kMaxShownBytes)) + "'";
@@ -60,7 +64,8 @@ void ForEachLine(std::string_view text, const Visit& visit) {
 
 // The value of a line's words: one word, or all of them where the setting takes several.
 Result<std::string> ValueOf(const SettingEntry& entry, std::span<const std::string> words) {
-  if (words.size() == 1) return Invalid(std::string(entry.name) + " needs a value: " + entry.expected);
+  if (words.size() == 1)
+    return Invalid(std::string(entry.name) + " needs a value: " + entry.expected);
   if (words.size() == 2) return words[1];
   if (!entry.several_words) {
     return Invalid(std::string(entry.name) + " takes one value, not " +
@@ -72,10 +77,9 @@ Result<std::string> ValueOf(const SettingEntry& entry, std::span<const std::stri
 }
 
 std::string QuotedIfNeeded(const std::string& value) {
-  const bool plain =
-      !value.empty() && std::all_of(value.begin(), value.end(), [](char c) {
-        return c > ' ' && c < 0x7f && c != '"' && c != '\'' && c != '\\' && c != '#';
-      });
+  const bool plain = !value.empty() && std::all_of(value.begin(), value.end(), [](char c) {
+    return c > ' ' && c < 0x7f && c != '"' && c != '\'' && c != '\\' && c != '#';
+  });
   return plain ? value : QuoteForLog(value);
 }
 
@@ -174,14 +178,14 @@ Status Settings::LoadEnvironment(std::span<const std::string> environment) {
     const std::string variable = pair.substr(0, equals);
     std::string name = ToLower(std::string_view(variable).substr(kPrefix.size()));
     std::replace(name.begin(), name.end(), '_', '-');
-    const Status status = Set(name, std::string_view(pair).substr(equals + 1), Source::kEnvironment);
+    const Status status =
+        Set(name, std::string_view(pair).substr(equals + 1), Source::kEnvironment);
     if (!status.ok()) return Prefixed("environment variable " + variable + ": ", status.error());
   }
   return {};
 }
 
-Status Settings::ConfigSet(
-    std::span<const std::pair<std::string_view, std::string_view>> pairs) {
+Status Settings::ConfigSet(std::span<const std::pair<std::string_view, std::string_view>> pairs) {
   Values changed = values_;
   std::vector<int> targets;
   for (const auto& [name, value] : pairs) {

@@ -5,8 +5,8 @@
 // Order of sources, later wins: defaults < file (`name value` lines, `include FILE`) < environment
 // (JETON_NAME_WITH_UNDERSCORES) < flags (--name value) < CONFIG SET.
 //
-// Threads: the plain fields of Values change only while the TurnLock is held exclusively (CONFIG SET),
-// or before the workers start.
+// Threads: the plain fields of Values change only while the TurnLock is held exclusively (CONFIG
+// SET), or before the workers start.
 #pragma once
 
 #include <cstdint>
@@ -37,44 +37,44 @@ struct Values {
   std::string bind = "127.0.0.1";
   std::string unixsocket;
   std::int64_t unixsocketperm = 0700;
-  std::int64_t timeout = 0;            // seconds of idleness until a client is cut; 0: never
-  std::int64_t tcp_keepalive = 300;    // seconds
+  std::int64_t timeout = 0;          // seconds of idleness until a client is cut; 0: never
+  std::int64_t tcp_keepalive = 300;  // seconds
   std::int64_t tcp_backlog = 511;
   std::int64_t maxclients = 10000;
   bool protected_mode = true;
-  std::int64_t threads = 0;            // 0: one per core
+  std::int64_t threads = 0;  // 0: one per core
   // limits
-  std::int64_t query_buffer_limit = 1LL << 30;   // bytes of one client's unread input
-  std::int64_t max_argument_bytes = 16LL << 20;  // one argument ("proto-max-bulk-len")
-  std::int64_t output_buffer_limit = 256LL << 20;         // any client: cut beyond
-  std::int64_t output_buffer_limit_pubsub = 32LL << 20;   // subscribers and monitors: cut beyond
-  std::int64_t maxmemory = 0;          // bytes; 0: no limit
-  std::int64_t multi_queue_limit = 1'000'000;  // commands queued in one MULTI
+  std::int64_t query_buffer_limit = 1LL << 30;           // bytes of one client's unread input
+  std::int64_t max_argument_bytes = 16LL << 20;          // one argument ("proto-max-bulk-len")
+  std::int64_t output_buffer_limit = 256LL << 20;        // any client: cut beyond
+  std::int64_t output_buffer_limit_pubsub = 32LL << 20;  // subscribers and monitors: cut beyond
+  std::int64_t maxmemory = 0;                            // bytes; 0: no limit
+  std::int64_t multi_queue_limit = 1'000'000;            // commands queued in one MULTI
   // security
   std::string requirepass;
   std::string auth_token;       // of Karma's clients; empty: none
   std::string read_auth_token;  // enough for what changes nothing
   // log output
-  std::string loglevel = "notice";     // debug verbose notice warning
-  std::string logfile;                 // empty: standard output
+  std::string loglevel = "notice";  // debug verbose notice warning
+  std::string logfile;              // empty: standard output
   // data
   std::string dir = "./data";
   FsyncPolicy fsync = FsyncPolicy::kAlways;
   std::vector<SavePoint> save = {{3600, 1}, {300, 100}, {60, 10000}};
   std::int64_t log_segment_size = 64LL << 20;
-  bool recover = false;                // start although stored bytes are damaged: load what verifies
-  bool restore = true;                 // the newest Karma dumps, at the very first start
-  bool karma_dumps = true;             // SIGINT and SIGUSR1 write Karma dumps of all trees
-  bool on_disk_error_exit = true;      // "on-disk-error exit|readonly"
+  bool recover = false;            // start although stored bytes are damaged: load what verifies
+  bool restore = true;             // the newest Karma dumps, at the very first start
+  bool karma_dumps = true;         // SIGINT and SIGUSR1 write Karma dumps of all trees
+  bool on_disk_error_exit = true;  // "on-disk-error exit|readonly"
   // counters
   Decimal default_precision = 0;
   std::int64_t history_size = 10;
-  bool zero_counters_drop = true;      // "zero-counters drop|keep"
+  bool zero_counters_drop = true;  // "zero-counters drop|keep"
   // diagnosis
   std::int64_t slowlog_log_slower_than = 10000;  // microseconds; negative: off
   std::int64_t slowlog_max_len = 128;
-  std::int64_t latency_monitor_threshold = 0;    // milliseconds; 0: off
-  bool extended_redis_compatibility = true;      // HELLO and INFO call the server "redis"
+  std::int64_t latency_monitor_threshold = 0;  // milliseconds; 0: off
+  bool extended_redis_compatibility = true;    // HELLO and INFO call the server "redis"
 };
 
 enum class Source : std::uint8_t { kDefault, kFile, kEnvironment, kFlag, kConfigSet };
@@ -93,11 +93,12 @@ class Settings {
   // "NAME=value" pairs of the process environment; only JETON_* ones are looked at.
   Status LoadEnvironment(std::span<const std::string> environment);
 
-  // CONFIG SET: several at once, all or nothing. kInvalid for unknown names, bad values and settings
-  // that need a restart, in the words of Redis 7.0.
+  // CONFIG SET: several at once, all or nothing. kInvalid for unknown names, bad values and
+  // settings that need a restart, in the words of Redis 7.0.
   Status ConfigSet(std::span<const std::pair<std::string_view, std::string_view>> pairs);
   // CONFIG GET: name and value of all settings that match one of the globs, in table order.
-  std::vector<std::pair<std::string, std::string>> Get(std::span<const std::string_view> globs) const;
+  std::vector<std::pair<std::string, std::string>> Get(
+      std::span<const std::string_view> globs) const;
   // CONFIG REWRITE: the file's text with current values put in place, comments and order kept.
   std::string RewriteText(std::string_view old_text) const;
   std::string config_file;  // as given on the command line; empty if none
@@ -105,9 +106,9 @@ class Settings {
   // One entry as seen from outside: for --help, flags and the reference page.
   struct Description {
     std::string name;
-    std::string kind;           // "integer 0..65535", "bytes", "yes|no", "always|everysec|no" ...
+    std::string kind;  // "integer 0..65535", "bytes", "yes|no", "always|everysec|no" ...
     std::string default_value;
-    bool at_run_time = false;   // CONFIG SET may change it
+    bool at_run_time = false;  // CONFIG SET may change it
     std::string summary;
   };
   static std::vector<Description> Describe();

@@ -30,9 +30,9 @@ SettingEntry Integer(std::string_view name, std::int64_t Values::*field, std::in
   const std::string from = std::to_string(low);
   const std::string to = std::to_string(high);
   const bool open = high == kMax;
-  SettingEntry entry = Entry(name, "integer " + from + ".." + (open ? "" : to),
-                             "an integer from " + from + (open ? " up" : " to " + to), at_run_time,
-                             summary);
+  SettingEntry entry =
+      Entry(name, "integer " + from + ".." + (open ? "" : to),
+            "an integer from " + from + (open ? " up" : " to " + to), at_run_time, summary);
   entry.redis_reason = "argument must be between " + from + " and " + to + " inclusive";
   entry.parse = [=](Values& values, std::string_view text) {
     const auto number = ParseInt64(text);
@@ -57,11 +57,12 @@ SettingEntry Bytes(std::string_view name, std::int64_t Values::*field, std::int6
   const std::string from = std::to_string(low);
   const bool open = high == kMax;
   const std::string to = open ? "" : std::to_string(high);
-  SettingEntry entry = Entry(
-      name, "bytes " + from + ".." + to,
-      "a size in bytes (such as 512, 64kb, 1gb) from " + from + (open ? " up" : " to " + to),
-      at_run_time, summary);
-  entry.redis_reason = "argument must be a memory value from " + from + (open ? " up" : " to " + to);
+  SettingEntry entry =
+      Entry(name, "bytes " + from + ".." + to,
+            "a size in bytes (such as 512, 64kb, 1gb) from " + from + (open ? " up" : " to " + to),
+            at_run_time, summary);
+  entry.redis_reason =
+      "argument must be a memory value from " + from + (open ? " up" : " to " + to);
   entry.parse = [=](Values& values, std::string_view text) {
     return ParseBytes(text, low, high, values.*field);
   };
@@ -92,7 +93,8 @@ SettingEntry YesNo(std::string_view name, bool Values::*field, bool at_run_time,
 
 SettingEntry Text(std::string_view name, std::string Values::*field, bool at_run_time,
                   std::string_view summary) {
-  SettingEntry entry = Entry(name, "text", "a text without line ends and NUL", at_run_time, summary);
+  SettingEntry entry =
+      Entry(name, "text", "a text without line ends and NUL", at_run_time, summary);
   entry.parse = [=](Values& values, std::string_view text) {
     if (text.find_first_of(std::string_view("\0\r\n", 3)) != text.npos) return false;
     values.*field = text;
@@ -189,10 +191,10 @@ SettingEntry UnixSocketPermissions() {
 }
 
 SettingEntry Save() {
-  SettingEntry entry = Entry("save", "[seconds changes]...", "pairs of seconds and changes, or \"\"",
-                             kRunTime,
-                             "take a snapshot once so many seconds have passed and so many changes "
-                             "were made; \"\" for never");
+  SettingEntry entry =
+      Entry("save", "[seconds changes]...", "pairs of seconds and changes, or \"\"", kRunTime,
+            "take a snapshot once so many seconds have passed and so many changes "
+            "were made; \"\" for never");
   entry.redis_reason = "Invalid save parameters";
   entry.several_words = true;
   entry.parse = [](Values& values, std::string_view text) {
@@ -286,9 +288,8 @@ std::vector<SettingEntry> MakeTable() {
   const SettingEntry query_buffer =
       Bytes("query-buffer-limit", &Values::query_buffer_limit, 1 << 16, kBufferHigh, kRunTime,
             "bytes of one client's input that are not yet executed");
-  const SettingEntry argument =
-      Bytes("max-argument-bytes", &Values::max_argument_bytes, 1024, 512LL << 20, kRunTime,
-            "bytes of one argument");
+  const SettingEntry argument = Bytes("max-argument-bytes", &Values::max_argument_bytes, 1024,
+                                      512LL << 20, kRunTime, "bytes of one argument");
   return {
       // network
       Integer("port", &Values::port, 0, 65535, kStartOnly, "port of all protocols; 0 for none"),
@@ -333,7 +334,8 @@ std::vector<SettingEntry> MakeTable() {
            "a token of JSON requests that is enough for what changes nothing; empty for none"),
       // log output
       LogLevel(),
-      Text("logfile", &Values::logfile, kStartOnly, "where the log goes; empty for standard output"),
+      Text("logfile", &Values::logfile, kStartOnly,
+           "where the log goes; empty for standard output"),
       // data
       Text("dir", &Values::dir, kStartOnly, "directory of the data"),
       Fsync(),

@@ -1,5 +1,5 @@
-// The table behind Settings: one entry per setting. A new setting is a field of Values and a line in
-// settings_table.cc; nothing else names it.
+// The table behind Settings: one entry per setting. A new setting is a field of Values and a line
+// in settings_table.cc; nothing else names it.
 #pragma once
 
 #include <cstdint>

@@ -5,7 +5,9 @@
 namespace jeton::command {
 namespace {
 
-std::string ErrorOf(const Status& status) { return status.ok() ? "ok" : status.error().text; }
+std::string ErrorOf(const Status& status) {
+  return status.ok() ? "ok" : status.error().text;
+}
 
 Status Load(Settings& settings, std::string_view text) {
   return settings.LoadText(text, "jeton.conf", nullptr);
@@ -58,9 +60,10 @@ TEST(Settings, ErrorsNameFileLineValueAndWhatIsRight) {
             "jeton.conf:1: fsync: 'sometimes' is not one of always, everysec, no");
   EXPECT_EQ(ErrorOf(Load(settings, "appendonly no\n")),
             "jeton.conf:1: appendonly: 'no' is not 'yes', the only value here");
-  EXPECT_EQ(ErrorOf(Load(settings, "maxmemory 1tib\n")),
-            "jeton.conf:1: maxmemory: '1tib' is not a size in bytes (such as 512, 64kb, 1gb) from 0 "
-            "up");
+  EXPECT_EQ(
+      ErrorOf(Load(settings, "maxmemory 1tib\n")),
+      "jeton.conf:1: maxmemory: '1tib' is not a size in bytes (such as 512, 64kb, 1gb) from 0 "
+      "up");
   const std::string environment[] = {"PATH=/bin", "JETON_PORT=x"};
   EXPECT_EQ(ErrorOf(settings.LoadEnvironment(environment)),
             "environment variable JETON_PORT: port: 'x' is not an integer from 0 to 65535");
@@ -106,8 +109,9 @@ TEST(Settings, SavePointsAddUpInAFileAndAreReplacedElsewhere) {
   EXPECT_EQ(Get(settings, "save"), "900 1 300 10");
   EXPECT_EQ(ConfigSet(settings, "save", ""), "ok");
   EXPECT_EQ(Get(settings, "save"), "");
-  EXPECT_EQ(ConfigSet(settings, "save", "5"),
-            "ERR CONFIG SET failed (possibly related to argument 'save') - Invalid save parameters");
+  EXPECT_EQ(
+      ConfigSet(settings, "save", "5"),
+      "ERR CONFIG SET failed (possibly related to argument 'save') - Invalid save parameters");
 }
 
 TEST(Settings, ConfigSetIsAllOrNothingInTheWordsOfRedis) {

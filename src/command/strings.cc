@@ -1,5 +1,5 @@
-// GET SET and their kin: reading and replacing a counter's value as Redis does with strings. A value
-// is always a number.
+// GET SET and their kin: reading and replacing a counter's value as Redis does with strings. A
+// value is always a number.
 #include "base/text.h"
 #include "command/counter_access.h"
 #include "command/expiry_option.h"
@@ -69,7 +69,8 @@ void MGet(Context& ctx) {
 // ---- writing
 
 // A new value takes the old expiry with it, as everywhere in Redis but for KEEPTTL.
-void Replace(Context& ctx, const Key& key, const std::optional<Entry>& entry, const Decimal& value) {
+void Replace(Context& ctx, const Key& key, const std::optional<Entry>& entry,
+             const Decimal& value) {
   Store(ctx, key, entry, value);
   if (entry && entry->expires_at != 0) ctx.unit.Expire(key, 0);
 }
@@ -253,8 +254,12 @@ void MSetNx(Context& ctx) {
 
 // ---- descriptions
 
-Argument KeyArgument() { return {.name = "key", .type = ArgumentType::kKey}; }
-Argument ValueArgument() { return {.name = "value", .type = ArgumentType::kDouble}; }
+Argument KeyArgument() {
+  return {.name = "key", .type = ArgumentType::kKey};
+}
+Argument ValueArgument() {
+  return {.name = "value", .type = ArgumentType::kDouble};
+}
 
 Argument Token(std::string_view name, std::string_view token) {
   return {.name = name, .type = ArgumentType::kPureToken, .token = token};
@@ -318,17 +323,15 @@ void AddSets(CommandTable& table) {
        .summary = "Gives a counter a value and, if asked, an expiry.",
        .group = "string",
        .flags = kWrite | kDenyOom,
-       .arguments = {KeyArgument(),
-                     ValueArgument(),
-                     {.name = "condition",
-                      .type = ArgumentType::kOneOf,
-                      .optional = true,
-                      .arguments = {Token("nx", "NX"), Token("xx", "XX")}},
-                     {.name = "get",
-                      .type = ArgumentType::kPureToken,
-                      .token = "GET",
-                      .optional = true},
-                     ExpirationArgument(Token("keepttl", "KEEPTTL"))},
+       .arguments =
+           {KeyArgument(),
+            ValueArgument(),
+            {.name = "condition",
+             .type = ArgumentType::kOneOf,
+             .optional = true,
+             .arguments = {Token("nx", "NX"), Token("xx", "XX")}},
+            {.name = "get", .type = ArgumentType::kPureToken, .token = "GET", .optional = true},
+            ExpirationArgument(Token("keepttl", "KEEPTTL"))},
        .errors = {kNotAFloat, kOutOfRange, kSyntaxError, kNotAnInteger,
                   "ERR invalid expire time in 'set' command", kWrongType},
        .examples = {{"SET stock 12", "\"12\"", "OK"},

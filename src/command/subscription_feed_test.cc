@@ -86,8 +86,7 @@ TEST_F(Feed, AClockThatIsSetBackSilencesNobody) {
 TEST(FeedResp3, ConfirmationsAndMessagesArePushes) {
   TestServer server(Dialect::kRedis, 3);
   const std::vector<std::string_view> words = {"SUBSCRIBE", "a"};
-  EXPECT_EQ(server.RunRaw(server.session(), words),
-            ">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n");
+  EXPECT_EQ(server.RunRaw(server.session(), words), ">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n");
   server.Run("INCR a");
   std::string out;
   Reply reply(out, ReplyFormat::kResp3);
@@ -95,7 +94,9 @@ TEST(FeedResp3, ConfirmationsAndMessagesArePushes) {
   EXPECT_EQ(out, ">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\n1\r\n");
 }
 
-TEST_F(Feed, NothingIsDueWithoutSubscriptions) { EXPECT_EQ(NextDue(subscriber_), kNothingDue); }
+TEST_F(Feed, NothingIsDueWithoutSubscriptions) {
+  EXPECT_EQ(NextDue(subscriber_), kNothingDue);
+}
 
 }  // namespace
 }  // namespace jeton::command

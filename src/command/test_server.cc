@@ -131,10 +131,18 @@ Session& TestServer::NewSession() {
   return *session;
 }
 
-ServerState& TestServer::state() { return *state_; }
-engine::Keyspace& TestServer::keyspace() { return *keyspace_; }
-const std::vector<std::string>& TestServer::logged_units() const { return log_->units; }
-const std::string& TestServer::lock_errors() const { return log_->errors; }
+ServerState& TestServer::state() {
+  return *state_;
+}
+engine::Keyspace& TestServer::keyspace() {
+  return *keyspace_;
+}
+const std::vector<std::string>& TestServer::logged_units() const {
+  return log_->units;
+}
+const std::string& TestServer::lock_errors() const {
+  return log_->errors;
+}
 
 std::string TestServer::RunRaw(Session& session, std::span<const std::string_view> words) {
   std::string out;
@@ -215,9 +223,8 @@ void TestServer::DropIf(const std::string& name, bool expired) {
 }
 
 std::unique_ptr<engine::Keyspace> TestServer::Replay() {
-  auto fresh = std::make_unique<engine::Keyspace>(
-      engine::Keyspace::Options{.hash_seed = 7,
-                                .drop_zero_counters = settings_.values().zero_counters_drop});
+  auto fresh = std::make_unique<engine::Keyspace>(engine::Keyspace::Options{
+      .hash_seed = 7, .drop_zero_counters = settings_.values().zero_counters_drop});
   for (const std::string& unit : log_->units) {
     if (!fresh->ApplyEncoded(unit, now_.wall_ms)) return nullptr;
   }
@@ -280,8 +287,8 @@ std::string TestServer::Dump(engine::Keyspace& keyspace, WallMs now) {
   std::vector<std::string> trees;
   std::uint64_t cursor = 0;
   do {
-    const auto step = keyspace.Scan(
-        cursor, 1000, now, [&](std::string_view name, const engine::Entry& entry) {
+    const auto step =
+        keyspace.Scan(cursor, 1000, now, [&](std::string_view name, const engine::Entry& entry) {
           std::string line = QuoteForLog(name) + " " + entry.value.ToString();
           if (entry.expires_at != 0) line += " until " + std::to_string(entry.expires_at);
           if (entry.precision) line += " precision " + entry.precision->ToString();

@@ -1,5 +1,6 @@
 // TestServer: a whole server but for the disk and the sockets, in one thread, for tests: a real
-// keyspace, state, table and dispatcher, a log that is kept in memory, and a clock that the test sets.
+// keyspace, state, table and dispatcher, a log that is kept in memory, and a clock that the test
+// sets.
 //
 //   TestServer server(Dialect::kRedis);
 //   server.Run("INCR a")                    // "(integer) 1", as redis-cli prints it
@@ -63,8 +64,8 @@ class TestServer {
   TestServer(const TestServer&) = delete;
   TestServer& operator=(const TestServer&) = delete;
 
-  // Runs a request, written as in redis-cli, as the first session. The reply as redis-cli prints it;
-  // several replies (SUBSCRIBE a b) are one below the other; "" if there was none.
+  // Runs a request, written as in redis-cli, as the first session. The reply as redis-cli prints
+  // it; several replies (SUBSCRIBE a b) are one below the other; "" if there was none.
   std::string Run(std::string_view line) { return RunAs(session(), line); }
   std::string RunAs(Session& session, std::string_view line);
   std::string RunWords(Session& session, std::span<const std::string_view> words);
@@ -79,8 +80,8 @@ class TestServer {
   engine::Keyspace& keyspace();
   Dispatcher& dispatcher() { return *dispatcher_; }
   FakeHost& host() { return host_; }
-  // From here on the server has Karma's dumps, in this directory, which outlives it; what they say is
-  // collected.
+  // From here on the server has Karma's dumps, in this directory, which outlives it; what they say
+  // is collected.
   void UseDirectory(Directory& directory);
   const std::vector<std::string>& said() const { return said_; }
   Settings& settings() { return settings_; }

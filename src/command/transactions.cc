@@ -17,8 +17,7 @@ constexpr std::string_view kNested = "ERR MULTI calls can not be nested";
 constexpr std::string_view kExecWithoutMulti = "ERR EXEC without MULTI";
 constexpr std::string_view kDiscardWithoutMulti = "ERR DISCARD without MULTI";
 constexpr std::string_view kWatchInside = "ERR WATCH inside MULTI is not allowed";
-constexpr std::string_view kAborted =
-    "EXECABORT Transaction discarded because of previous errors.";
+constexpr std::string_view kAborted = "EXECABORT Transaction discarded because of previous errors.";
 
 // A session may watch this many names; WATCH looks through those that it has already.
 constexpr std::size_t kMaxWatched = 4096;
@@ -107,14 +106,15 @@ void AddMultiExec(CommandTable& table) {
                           {"INCRBY sold 5", "QUEUED"},
                           {"EXEC", "1) \"1\"\n2) \"5\"", "1) (integer) 1\n2) (integer) 5"}},
              .handler = Exec});
-  table.Add({.name = "discard",
-             .summary = "Ends a transaction without running it.",
-             .group = "transactions",
-             .complexity = "O(N) where N is the number of queued commands",
-             .flags = kFast | kImmediate | kLoading | kNoScript,
-             .errors = {kDiscardWithoutMulti},
-             .examples = {{"MULTI", "OK"}, incr, {"DISCARD", "OK"}, {"EXISTS visits", "(integer) 0"}},
-             .handler = Discard});
+  table.Add(
+      {.name = "discard",
+       .summary = "Ends a transaction without running it.",
+       .group = "transactions",
+       .complexity = "O(N) where N is the number of queued commands",
+       .flags = kFast | kImmediate | kLoading | kNoScript,
+       .errors = {kDiscardWithoutMulti},
+       .examples = {{"MULTI", "OK"}, incr, {"DISCARD", "OK"}, {"EXISTS visits", "(integer) 0"}},
+       .handler = Discard});
 }
 
 }  // namespace

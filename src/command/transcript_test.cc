@@ -23,7 +23,7 @@ const std::filesystem::path kFolder =
 struct Step {
   int line = 0;
   int client = 1;
-  std::string request = {};          // or a directive, beginning with '@'
+  std::string request = {};  // or a directive, beginning with '@'
   std::vector<std::string> reply = {};
 };
 

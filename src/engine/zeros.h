@@ -36,8 +36,8 @@ class ZeroQueue {
   void Found(std::uint64_t hash, Record& record, WallMs now) {
     if (record.zero_state() == ZeroState::kNone) Written(hash, record, now);
   }
-  // `record` is about to go. Its entry stays in the queue and is passed over when its turn comes: it
-  // must not be taken for that of a later counter of this name.
+  // `record` is about to go. Its entry stays in the queue and is passed over when its turn comes:
+  // it must not be taken for that of a later counter of this name.
   void Forgotten(std::uint64_t hash, const Record& record) {
     if (record.zero_state() != ZeroState::kNone) [[unlikely]]
       ++forgotten_[hash];
@@ -63,9 +63,9 @@ class ZeroQueue {
 
   const Table& table_;  // of the same partition
   std::vector<Entry> queue_;
-  std::size_t head_ = 0;        // entries before it are done
+  std::size_t head_ = 0;                                        // entries before it are done
   std::unordered_map<std::uint64_t, std::uint32_t> forgotten_;  // entries of counters that are gone
-  std::vector<Record*> found_;  // reused
+  std::vector<Record*> found_;                                  // reused
 };
 
 }  // namespace jeton::engine

@@ -145,8 +145,8 @@ Result<RecoveryReport> Node::Recover() {
   return report;
 }
 
-// At the very first start: the log has no ORIGIN record yet, which comes after this, so that a restore
-// that did not come to its end is done again from its beginning.
+// At the very first start: the log has no ORIGIN record yet, which comes after this, so that a
+// restore that did not come to its end is done again from its beginning.
 Status Node::RestoreKarmaDumps() {
   if (!environment_.settings->values().restore) return {};
   restoring_ = true;

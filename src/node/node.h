@@ -80,7 +80,8 @@ class Node final : public command::Host, public command::LogSink {
 
   // Expiry, zero counters, save points, space on the disk: call it about every 100 ms.
   void Upkeep(Now now);
-  // One bounded slice of a running snapshot or of Karma's dump files. True while there is more to do.
+  // One bounded slice of a running snapshot or of Karma's dump files. True while there is more to
+  // do.
   bool SnapshotStep() {
     const bool more = snapshotter_.Step();
     return (dumps_->running() && dumps_->Step(now())) || more;

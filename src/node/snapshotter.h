@@ -42,8 +42,8 @@ class Snapshotter {
   Status RunAll();
 
   bool running() const { return running_.load(std::memory_order_acquire); }
-  // A requested one waits for Step. Not so while RunAll runs: Step would wait for the TurnLock, which
-  // RunAll's caller holds.
+  // A requested one waits for Step. Not so while RunAll runs: Step would wait for the TurnLock,
+  // which RunAll's caller holds.
   bool wants_steps() const { return in_background_.load(std::memory_order_acquire); }
   bool last_ok() const { return last_ok_.load(std::memory_order_relaxed); }
   WallMs last_save_ms() const { return last_save_ms_.load(std::memory_order_relaxed); }

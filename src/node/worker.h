@@ -70,8 +70,8 @@ class Worker {
   // Opens gates up to the log's safe LSN.
   void Release();
   void Tick(Now now);
-  // The log has failed: answers what waits with an error, since its outcome is unknown. From then on
-  // reads are served from memory (`on-disk-error readonly`), writes are refused.
+  // The log has failed: answers what waits with an error, since its outcome is unknown. From then
+  // on reads are served from memory (`on-disk-error readonly`), writes are refused.
   void FailGates();
 
   // Connections that have bytes to send or must be closed (`close_when_sent` and nothing left, or

@@ -148,7 +148,8 @@ Status Server::OpenListeners() {
       return s;
   }
   if (values.karma_port != 0) {
-    if (Status s = Listen(static_cast<int>(values.karma_port), command::Dialect::kDiscnt); !s) return s;
+    if (Status s = Listen(static_cast<int>(values.karma_port), command::Dialect::kDiscnt); !s)
+      return s;
   }
   if (!values.unixsocket.empty()) {
     auto fd = net::ListenUnix(values.unixsocket, static_cast<int>(values.unixsocketperm),
