@@ -393,9 +393,7 @@ void Simulation::Tick(int index) {
 void Simulation::Upkeep() {
   Event(kUpkeep, 0, [] { return std::string("upkeep"); });
   const MonoNs began = mono_ns_;
-  Now now = NodeNow();
-  if (options_.canary == Canary::kLateRetention) now.wall_ms -= 2 * 86'400'000;
-  node_->Upkeep(now);
+  node_->Upkeep(NodeNow());
   if (disk_.died()) return NoteSweeps(false);
   NoteSweeps(true);
   const bool healthy = !node_->state().disk_full.load() && !disk_failure_;

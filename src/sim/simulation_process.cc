@@ -309,10 +309,17 @@ void Simulation::FailGates() {
     Receive(*client, bytes);
     if (failed()) return;
     auto& expected = client->session.expected;
+    // A query that goes on in slices has said nothing yet, and goes on.
+    std::optional<Expected> going_on;
+    if (client->session.query) {
+      going_on = std::move(expected.back());
+      expected.pop_back();
+    }
     const auto requests = static_cast<std::size_t>(std::count_if(
         expected.begin(), expected.end(), [](const Expected& e) { return e.ends_request; }));
     expected.assign(requests,
                     {.kind = Expected::Kind::kErrorLike, .value = Failure("ERR the disk failed")});
+    if (going_on) expected.push_back(std::move(*going_on));
   }
   for (int i = 0; i < swarm_.workers; ++i) node_->worker(i).FailGates();
   gates_failed_ = true;

@@ -34,7 +34,6 @@ constexpr std::array<std::string_view, static_cast<unsigned>(Canary::kCount)> kC
     "tree-forgets-watermark",
     "tree-loses-bucket",
     "half-batch",
-    "late-retention",
     "error-acknowledged"};
 
 template <typename E, std::size_t n>

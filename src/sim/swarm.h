@@ -97,7 +97,6 @@ enum class Canary : unsigned {
   kTreeForgetsWatermark,  // recovery lets trimmed buckets be written again
   kTreeLosesBucket,       // recovery loses one bucket of one key
   kHalfBatch,             // recovery keeps half of a TREE.MINCRBY
-  kLateRetention,         // old buckets go two days late
   kErrorAcknowledged,     // what a failing disk left unknown is said to have been done
   kCount
 };
