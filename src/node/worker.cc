@@ -433,6 +433,11 @@ void Worker::FailGates() {
     std::uint32_t replies = 0;
     for (const auto& gate : connection->gates) replies += gate.replies;
     connection->gates.clear();
+    if (connection->session.query != nullptr) {
+      // Part of its reply may be out already: what followed would be taken for the rest of it.
+      Cut(*connection, "the disk failed while it was being answered");
+      continue;
+    }
     connection->out.resize(connection->sendable);
     for (std::uint32_t i = 0; i < replies; ++i) {
       if (connection->protocol == Protocol::kJson) {
