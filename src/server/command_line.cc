@@ -15,6 +15,7 @@
 #include "command/reference.h"
 #include "command/settings.h"
 #include "server/serve.h"
+#include "server/transfer.h"
 #include "storage/check.h"
 #include "storage/posix_file_system.h"
 
@@ -160,6 +161,7 @@ int RunCommandLine(int argc, char** argv) {
   AddServe(app, serve, status);
   AddCheck(app, check_path, status);
   AddReference(app, page, status);
+  AddTransfer(app, status);
   bench::AddBench(app, status);
   try {
     app.parse(argc, argv);

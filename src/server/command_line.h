@@ -1,4 +1,5 @@
-// The command line: `jeton serve [FILE] [--name value ...]`, `jeton check DIR`, --version, --help.
+// The command line: `jeton serve [FILE] [--name value ...]`, `jeton check DIR`, `jeton import` and
+// `jeton export` (transfer.h), `jeton bench`, --version, --help.
 // Flags of `serve` come from the settings table; nothing is listed twice.
 #pragma once
 
