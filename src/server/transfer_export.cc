@@ -1,6 +1,7 @@
 #include "server/transfer_export.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -146,7 +147,8 @@ Result<std::string> ExportRows(const ServerAddress& address, const Export& optio
   if (!output) return output.error();
   if (options.format == Export::Format::kCsv) AppendCsvHeader(output->buffer());
   const MonoNs start = MonotonicNow();
-  Progress progress("Exporting", "keys", trees->keys);
+  const bool data_on_terminal = options.output.empty() && isatty(STDOUT_FILENO) != 0;
+  Progress progress("Exporting", "keys", trees->keys, !data_on_terminal);
   Exporter exporter(*client, options, *output, progress);
   for (const std::string& tree : trees->names) {
     if (Status exported = exporter.ExportTree(tree); !exported) return exported.error();

@@ -39,8 +39,8 @@ std::string ProgressLine(const ProgressState& state) {
 }
 
 Progress::Progress(std::string_view label, std::string_view unit,
-                   std::optional<std::uint64_t> total)
-    : terminal_(isatty(STDERR_FILENO) != 0), start_(terminal_ ? MonotonicNow() : 0) {
+                   std::optional<std::uint64_t> total, bool wanted)
+    : terminal_(wanted && isatty(STDERR_FILENO) != 0), start_(terminal_ ? MonotonicNow() : 0) {
   state_ = {.label = label, .unit = unit, .done = 0, .total = total, .seconds = 0};
 }
 

@@ -27,8 +27,9 @@ class Progress {
  public:
   static constexpr MonoNs kInterval = 100 * kNsPerMs;  // between two drawings
 
-  // The texts must outlive it.
-  Progress(std::string_view label, std::string_view unit, std::optional<std::uint64_t> total);
+  // The texts must outlive it. Not `wanted`: nothing is shown, because the terminal shows the data.
+  Progress(std::string_view label, std::string_view unit, std::optional<std::uint64_t> total,
+           bool wanted = true);
   // Takes the line away.
   ~Progress();
   Progress(const Progress&) = delete;
