@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <shared_mutex>
 
 namespace jeton::net {
 namespace {
@@ -95,6 +96,7 @@ int WorkerLoop::TimeoutMs() const {
 void WorkerLoop::Iterate(int timeout_ms) {
   std::array<epoll_event, kEventsAtOnce> events;
   const int count = epoll_wait(epoll_.get(), events.data(), kEventsAtOnce, timeout_ms);
+  std::shared_lock turn(node_.state().turn_lock);
   std::vector<Client*> earlier;
   earlier.swap(unread_);
   for (Client* client : earlier) OnReadable(*client);

@@ -135,7 +135,7 @@ Result<RecoveryReport> Node::Recover() {
   }
   if (Status written = WriteOriginRecord(*report); !written) return written.error();
   snapshotter_.set_last_save_ms(environment_.wall_now());
-  last_sync_ns_ = environment_.mono_now();
+  last_sync_ns_.store(environment_.mono_now());
   ready_.store(true, std::memory_order_release);
   state_->loading.store(false, std::memory_order_release);
   for (const std::string& note : report->notes) environment_.say(LogLevel::kWarning, note);
@@ -209,7 +209,7 @@ Status Node::FlushLog(bool sync) {
   if (!ready() && !restoring_) return {};
   std::lock_guard guard(flush_mutex_);
   Status flushed = store_->log().Flush(sync);
-  if (sync) last_sync_ns_ = environment_.mono_now();
+  if (sync) last_sync_ns_.store(environment_.mono_now());
   if (flushed) return flushed;
   if (flushed.error().kind == ErrorKind::kNoSpace) {
     state_->disk_full.store(true);
@@ -263,13 +263,22 @@ void Node::Upkeep(Now now) {
   DropExpiredAndIdle(now.wall_ms);
   command::TendTrees(*state_, *upkeep_unit_, now.wall_ms);
   CheckSavePoints(now.wall_ms);
-  const bool every_second =
-      environment_.settings->values().fsync == command::FsyncPolicy::kEverySecond;
-  if (every_second && now.mono_ns - last_sync_ns_ >= kNsPerSecond) {
+  const command::FsyncPolicy policy = fsync_policy();
+  const LogWriter& log = store_->log();
+  if (policy == command::FsyncPolicy::kAlways) {
+    if (log.appended_lsn() > log.durable_lsn()) environment_.wake_log();
+  } else if (policy == command::FsyncPolicy::kEverySecond &&
+             now.mono_ns - last_sync_ns_.load() >= kNsPerSecond) {
     (void)FlushLog(true);
-  } else if (appended_lsn() > safe_lsn()) {
-    CommitSoon();
+  } else if (log.appended_lsn() > log.written_lsn()) {
+    (void)FlushLog(false);
   }
+}
+
+// The settings change under the TurnLock; a thread that does not hold it asks here.
+command::FsyncPolicy Node::fsync_policy() {
+  std::shared_lock turn(state_->turn_lock);
+  return environment_.settings->values().fsync;
 }
 
 void Node::WatchDisk() {
@@ -314,7 +323,12 @@ void Node::CheckSavePoints(WallMs now) {
   if (snapshotter_.running() || state_->disk_failed.load()) return;
   const std::uint64_t changes = state_->changes_since_save.load();
   const WallMs age = now - snapshotter_.last_save_ms();
-  for (const command::SavePoint& point : environment_.settings->values().save) {
+  std::vector<command::SavePoint> points;
+  {
+    std::shared_lock turn(state_->turn_lock);
+    points = environment_.settings->values().save;
+  }
+  for (const command::SavePoint& point : points) {
     if (changes < static_cast<std::uint64_t>(point.changes) || age < point.seconds * 1000) continue;
     environment_.say(LogLevel::kNotice, fmt::format("{} changes in {} seconds: writing a snapshot",
                                                     changes, age / 1000));

@@ -128,6 +128,7 @@ class Node final : public command::Host, public command::LogSink {
   Status RestoreKarmaDumps();
   void DropExpiredAndIdle(WallMs now);
   void WatchDisk();
+  command::FsyncPolicy fsync_policy();
   void CheckSavePoints(WallMs now);
   void NoteDiskFailure(const Error& error);
 
@@ -146,7 +147,7 @@ class Node final : public command::Host, public command::LogSink {
   bool restoring_ = false;  // the log is written although nobody is served yet
   std::atomic<bool> disk_failure_told_{false};
   std::atomic<bool> change_unlogged_{false};  // memory holds a change that the log refused
-  MonoNs last_sync_ns_ = 0;
+  std::atomic<MonoNs> last_sync_ns_{0};
   std::atomic<std::uint64_t> loading_done_{0}, loading_total_{0};
   WallMs loading_start_ms_ = 0;
   MonoNs loading_start_ns_ = 0;

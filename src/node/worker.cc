@@ -159,10 +159,8 @@ void Worker::RunTurn(Now now) {
   turn_.swap(queued_);
   for (Connection* connection : turn_) connection->queued = false;
 
-  std::shared_lock turn(node_.state().turn_lock);
   CheckMemory();
   ExecuteAll(now);
-  turn.unlock();
   FinishTurn(now);
 }
 
@@ -528,11 +526,9 @@ void Worker::Tick(Now now) {
 void Worker::PushSubscriptions(Connection& connection, Now now) {
   if (connection.dead || connection.close_when_sent || node_.state().loading.load()) return;
   // Not only what NextDue names: PushDue also knows what is due because the clock was set back.
-  std::shared_lock turn(node_.state().turn_lock);
   Reply reply(connection.out,
               connection.session.resp == 3 ? ReplyFormat::kResp3 : ReplyFormat::kResp2);
   command::PushDue(connection.session, node_.keyspace(), now.wall_ms, reply);
-  turn.unlock();
   if (WithinOutputLimit(connection)) Gate(connection);
 }
 

@@ -6,6 +6,9 @@
 //   Release                        when the log has become safe further on
 //   Tick                           about every 100 ms: subscriptions, idle clients
 //
+// Whoever calls holds the TurnLock shared (the Post functions excepted): sessions and settings are
+// read by other threads that hold it exclusively. It is given up while the loop waits for events.
+//
 // Nothing leaves before the record that it depends on is as safe as the policy promises: a turn's
 // output waits behind a gate with the log's LSN at the end of the turn, reads included, so that
 // nobody is shown a value that a crash could take back.
@@ -16,7 +19,6 @@
 #include <deque>
 #include <memory>
 #include <mutex>
-#include <shared_mutex>
 #include <span>
 #include <string>
 #include <string_view>

@@ -75,8 +75,10 @@ Status Server::Start() {
   auto node = node::Node::Open(MakeEnvironment());
   if (!node) return node.error();
   node_ = std::move(node).value();
+  exit_on_disk_failure_.store(settings_.values().on_disk_error_exit);
   settings_.on_change = [this](std::span<const std::string_view>) {
     logger_.SetLevel(settings_.values().loglevel);
+    exit_on_disk_failure_.store(settings_.values().on_disk_error_exit);
     node_->keyspace().set_drop_zero_counters(settings_.values().zero_counters_drop);
   };
   for (int i = 0; i < node_->worker_count(); ++i) {
@@ -122,7 +124,7 @@ node::Environment Server::MakeEnvironment() {
   };
   env.on_disk_failure = [this](const Error&) {
     for (auto& loop : loops_) loop->Wake();
-    if (settings_.values().on_disk_error_exit) RequestEnd(End::kDiskFailed);
+    if (exit_on_disk_failure_.load()) RequestEnd(End::kDiskFailed);
   };
   env.process_facts = ReadProcessFacts;
   env.sleep = [](double seconds) -> Status {

@@ -67,6 +67,8 @@ class Server {
   bool upkeep_woken_ = false;
   bool upkeep_stop_ = false;
 
+  std::atomic<bool> exit_on_disk_failure_{
+      true};  // `on-disk-error`, for threads without the TurnLock
   std::atomic<End> end_{End::kNone};
   bool dumps_at_end_ = false;  // of the thread that takes signals
   std::atomic<command::Host::ShutdownSave> save_{command::Host::ShutdownSave::kDefault};
