@@ -242,9 +242,10 @@ void Simulation::Turn(int index) {
   });
   std::vector<std::uint64_t> before;
   for (const Client* client : turn) before.push_back(client->connection->session.commands);
-  std::shared_lock turn(node_->state().turn_lock);
-  node_->worker(index).RunTurn(NodeNow());
-  turn.unlock();
+  {
+    std::shared_lock held(node_->state().turn_lock);
+    node_->worker(index).RunTurn(NodeNow());
+  }
   const auto waits = [](const Client& client) {
     return client.connection->session.query != nullptr;
   };
@@ -386,9 +387,10 @@ void Simulation::PassTime() {
 void Simulation::Tick(int index) {
   Event(kTick, static_cast<std::uint64_t>(index),
         [&] { return "tick of worker " + std::to_string(index); });
-  std::shared_lock turn(node_->state().turn_lock);
-  node_->worker(index).Tick(NodeNow());
-  turn.unlock();
+  {
+    std::shared_lock held(node_->state().turn_lock);
+    node_->worker(index).Tick(NodeNow());
+  }
   for (auto& client : clients_) {
     if (client->connection == nullptr || client->worker != index) continue;
     oracle_.Tick(client->session, {.wall_ms = wall_ms_, .mono_ns = mono_ns_});
