@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/ids.h"
 #include "base/result.h"
 #include "storage/file_system.h"
 #include "storage/log_format.h"
@@ -19,9 +20,6 @@ namespace jeton {
 
 constexpr std::uint16_t kIdentityFormatVersion = 1;
 constexpr std::size_t kOriginsMax = 65536;  // starts that are remembered; the oldest go first
-
-using NodeId = std::array<std::uint8_t, 20>;
-using ClusterId = std::array<std::uint8_t, 16>;
 
 struct Identity {
   NodeId node{};

@@ -19,16 +19,11 @@
 #include <string_view>
 #include <vector>
 
+#include "base/ids.h"
 #include "base/result.h"
 #include "storage/file_system.h"
 
 namespace jeton {
-
-// Log sequence number: 1 for the first record of an origin, then one more per record. 0: none yet.
-using Lsn = std::uint64_t;
-
-// An origin's id: 48 bits of milliseconds since 1970, big-endian, then 80 random bits.
-using OriginId = std::array<std::uint8_t, 16>;
 
 enum class RecordType : std::uint8_t {
   kCommit = 1,

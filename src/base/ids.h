@@ -1,0 +1,20 @@
+// The names of who wrote what. An origin is one run of one process, with a fresh id at every start,
+// so that a number which was given out is never given out again (lost tail, restored backup, cloned
+// disk); a node is a data directory, and keeps its id over restarts; a cluster is the set of nodes
+// that share one keyspace.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace jeton {
+
+// Log sequence number: 1, 2, 3 ... within one origin. 0 means "nothing".
+using Lsn = std::uint64_t;
+
+// 48 bits of milliseconds since 1970 (big-endian), then 80 random bits.
+using OriginId = std::array<std::uint8_t, 16>;
+using NodeId = std::array<std::uint8_t, 20>;
+using ClusterId = std::array<std::uint8_t, 16>;
+
+}  // namespace jeton
