@@ -1,0 +1,132 @@
+// Host: what a Replicator needs from the node that it belongs to. All methods are called from
+// inside Replicator methods, on its thread, and must not call back into the Replicator. The host
+// outlives it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "crdt/frame.h"
+#include "crdt/version_vector.h"
+#include "replication/member.h"
+
+namespace jeton::replication {
+
+enum class ApplyOutcome : std::uint8_t {
+  kApplied,  // logged and applied; applied() now has `to` for its origin
+  kKnown,    // to <= known: nothing to do
+  kGap,      // from > known
+  kRefused,  // the frame cannot be right (its body does not decode): the link is closed
+  kBusy      // not now (disk full, loading): asked for again later
+};
+
+enum class DigestOutcome : std::uint8_t { kEqual, kDifferent, kNotComparable };
+
+// What a donor begins with. `handle` names the transfer in later calls; `vector` is what the scan
+// covers at least; `head` is opaque, at most kPayloadBytesMax - 64 KiB.
+struct StateStart {
+  std::uint64_t handle = 0;
+  crdt::VersionVector vector;
+  std::string head;
+};
+
+// One piece of a state: opaque bytes; with `end` the last one, after which the receiver knows
+// exactly `end_vector` (the frames between the scan's cut and its end are among the pieces).
+struct StateChunk {
+  std::string bytes;
+  bool end = false;
+  crdt::VersionVector end_vector;
+};
+
+class Host {
+ public:
+  virtual ~Host() = default;
+
+  // --- who we are
+  virtual NodeId node_id() const = 0;
+  virtual ClusterId cluster() const = 0;
+  virtual OriginId origin() const = 0;
+  // Own origins that are not folded yet, the running one included (at most kOwnOriginsMax): a node
+  // that was forgotten learns from its peers how much of each of them they had.
+  virtual std::vector<OriginId> OwnOrigins() const = 0;
+  // No counters, no trees, no frames: such a node may take on another cluster's id.
+  virtual bool IsEmpty() const = 0;
+  // Durably, before it returns. Called only while this node is alone, either empty or with its own
+  // id.
+  virtual Status AdoptCluster(const ClusterId& cluster) = 0;
+
+  // --- what we know
+  // Known here, exactly. Of the own origin: what was published by AddFrame, no more.
+  virtual const crdt::VersionVector& applied() const = 0;
+  // Of that, what a crash leaves. Never beyond applied().
+  virtual const crdt::VersionVector& durable() const = 0;
+  // The own origin's last LSN that an acknowledged write may have, whether cut into a frame or not.
+  // An idle node must get to applied()[origin] == Head(), or nobody will call it consistent.
+  virtual Lsn Head() const = 0;
+
+  // --- frames
+  // `bytes` is the whole encoding of `frame`; frame.from <= applied()[frame.origin] < frame.to.
+  virtual ApplyOutcome ApplyFrame(const crdt::Frame& frame, std::string_view bytes) = 0;
+  // A frame with from <= after < to that the ring no longer has: read from the log, or made by
+  // merging. Null: there is none, and the peer needs a state transfer.
+  virtual std::shared_ptr<const std::string> OldFrame(const OriginId&, Lsn /*after*/) {
+    return nullptr;
+  }
+  // A CLOSE of this origin was applied: its process must not go on.
+  virtual bool IsClosed(const OriginId& origin) const = 0;
+  // The final LSN of an origin that was folded into another one.
+  virtual std::optional<Lsn> FoldedAt(const OriginId& origin) const = 0;
+
+  // --- members
+  // All records, our own and the forgotten ones among them: to be written to the `nodes` file, and
+  // to be told to the engine (stability is a minimum over the members).
+  virtual void MembersChanged(const std::vector<Member>& members) = 0;
+  // We executed FORGET: log CLOSE for the node's origins. `origins`: those that we saw it use, the
+  // last one last.
+  virtual void ForgetMember(const NodeId& node, const std::vector<OriginId>& origins) = 0;
+  // Peers have forgotten us. `finals`: how much of our origins they folded (origins that are not
+  // folded yet are not in it; they are told again at each attempt). Called at every refusal.
+  virtual void WeWereForgotten(const crdt::VersionVector& finals) = 0;
+  // Our running origin was closed by another process of this node: it must not write any more.
+  virtual void WeWereFenced(Lsn known_to_peers) = 0;
+
+  // --- clock and randomness
+  // The node's hybrid clock (crdt/clock.h): one for SETs, settings and member records.
+  virtual std::uint64_t NextClock(Now now) = 0;
+  virtual void SawClock(std::uint64_t clock) = 0;
+  // Bytes that no one can guess (the simulator takes them from its seed).
+  virtual void RandomBytes(std::uint8_t* out, std::size_t size) = 0;
+
+  // --- state transfer, as donor
+  virtual Result<StateStart> StateBegin() = 0;
+  virtual Result<StateChunk> NextStateChunk(std::uint64_t handle, std::size_t bytes_max) = 0;
+  // Ended or given up: the handle is free.
+  virtual void StateEnd(std::uint64_t handle) = 0;
+
+  // --- state transfer, as receiver
+  // From here on no local write may be acknowledged, and none is cut, until FinishState or
+  // AbortState: the donor's vector covers applied() and Head(), and must still do so at the end. No
+  // frame is applied meanwhile.
+  virtual Status BeginState(std::string_view head) = 0;
+  virtual Status AddStateChunk(std::string_view bytes) = 0;
+  // Switches at once, durably: applied() and durable() are then `end`.
+  virtual Status FinishState(const crdt::VersionVector& end) = 0;
+  virtual void AbortState() = 0;
+
+  // --- digests
+  // Opaque, at most kPayloadBytesMax - 64 KiB, of the state at applied().
+  virtual std::string Digest() { return {}; }
+  // A peer's digest; its vector is equal to applied().
+  virtual DigestOutcome CompareDigest(const NodeId&, std::string_view /*digest*/) {
+    return DigestOutcome::kNotComparable;
+  }
+};
+
+}  // namespace jeton::replication
