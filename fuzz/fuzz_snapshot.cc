@@ -47,7 +47,7 @@ void Read(std::string bytes) {
   std::vector<std::string> skipped;
   for (std::uint16_t partition : (*reader)->Partitions()) {
     (void)(*reader)->ReadPartition(
-        partition, [](std::string_view) { return Status{}; }, &skipped);
+        partition, [](std::span<const std::string_view>) { return Status{}; }, &skipped);
   }
 }
 

@@ -1,10 +1,10 @@
 #include "engine/keyspace.h"
 
-#include <array>
 #include <mutex>
 
 #include "base/assert.h"
 #include "engine/blocks.h"
+#include "engine/loader.h"
 #include "engine/partition.h"
 #include "engine/tree.h"
 #include "engine/tree_mutation.h"
@@ -18,7 +18,6 @@ constexpr int kPartitionShift = 56;
 constexpr std::size_t kScanPatience = 4096;
 constexpr std::size_t kSliceWalk = 128;       // records between two looks at a slice's size
 constexpr std::size_t kZeroSearchStep = 512;  // records per call of CollectZeros
-constexpr std::size_t kApplyBatch = 16;       // mutations that are prefetched together
 
 Entry EntryOf(const Record& record) {
   Entry entry;
@@ -382,31 +381,10 @@ void Keyspace::EncodeSlice(PartitionId id, SliceCursor& cursor, std::size_t max_
 }
 
 bool Keyspace::ApplyEncoded(std::string_view bytes, WallMs now) {
-  ByteReader in(bytes);
-  std::array<Mutation, kApplyBatch> batch;
-  std::array<Key, kApplyBatch> keys;
-  TreeMutation of_tree;
-  Key tree_key;
-  bool has_tree = false;
-  while (in.ok() && !in.AtEnd()) {
-    std::size_t n = 0;
-    for (; n < kApplyBatch && !in.AtEnd() && !IsTreeMutation(in); ++n) {
-      batch[n] = DecodeMutation(in);
-      if (!in.ok()) break;
-      keys[n] = MakeKey(batch[n].name);
-      Prefetch(keys[n]);
-    }
-    for (std::size_t i = 0; i < n; ++i) Apply(batch[i], keys[i], now);
-    while (IsTreeMutation(in)) {
-      DecodeTreeMutation(in, has_tree, of_tree);
-      if (!in.ok()) break;
-      if (!has_tree || of_tree.tree.data() != tree_key.name.data())
-        tree_key = MakeKey(of_tree.tree);
-      has_tree = true;
-      Apply(of_tree, tree_key);
-    }
-  }
-  return in.ok();
+  Loader loader(*this, now);
+  const bool good = loader.Apply(bytes);
+  loader.Flush();
+  return good;
 }
 
 }  // namespace jeton::engine

@@ -197,15 +197,14 @@ class Keyspace {
   void EncodeSlice(PartitionId partition, SliceCursor& cursor, std::size_t max_bytes,
                    const std::function<void(std::string_view encoded_mutation)>& emit);
 
-  // ---- recovery: applies every mutation in `bytes` (a log record's payload, or one record of a
-  // snapshot). False if the bytes do not decode: what came before the bad mutation has been applied
-  // then. No locks are taken: the caller owns the partitions.
+  // Applies every mutation in `bytes`, as Loader does, which is for much of it.
   bool ApplyEncoded(std::string_view bytes, WallMs now);
 
   std::uint64_t hash_seed() const { return hash_seed_; }
 
  private:
   class Slice;
+  friend class Loader;
 
   Partition& At(const Key& key) const { return *partitions_[PartitionOf(key)]; }
   void QueueFoundZeros(Partition& partition, WallMs now);

@@ -73,6 +73,8 @@ class Partition {
     zeros_.Written(key.hash, record, now);
   }
 
+  void Reserve(std::uint64_t names) { table_.Reserve(names); }
+
   const Table& table() const { return table_; }
   ExpiryIndex& expiry() { return expiry_; }
   ZeroQueue& zeros() { return zeros_; }

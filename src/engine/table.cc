@@ -253,6 +253,29 @@ void BasicTable<RecordT, kPrefixBits>::DoubleDirectory() {
 }
 
 template <typename RecordT, int kPrefixBits>
+void BasicTable<RecordT, kPrefixBits>::Reserve(std::uint64_t size) {
+  const Reference first = directories_.back()->references[0].load(std::memory_order_relaxed);
+  int depth = 0;
+  while (depth < max_depth_ && size >> depth > kReservedEach) ++depth;
+  if (directories_.back()->depth > 0 || depth == 0) return;
+  auto reserved = std::make_unique<Directory>(depth);
+  for (std::size_t i = 0; i < reserved->Size(); ++i) {
+    reserved->references[i].store(MakeReference(NewSegment(kSlots), depth),
+                                  std::memory_order_relaxed);
+  }
+  overhead_bytes_ += sizeof(Directory) + reserved->Size() * sizeof(Reference);
+  directory_.store(Published(*reserved), std::memory_order_release);
+  directories_.push_back(std::move(reserved));
+  if (first == 0) return;
+  Segment* old = SegmentOf(first);
+  size_ -= old->header.count;
+  for (Slot* slot = old->slots; slot < old->end(); ++slot) {
+    if (*slot != 0) Insert(HashOf(RecordAt(*slot)), RecordAt(*slot));
+  }
+  FreeSegment(old);
+}
+
+template <typename RecordT, int kPrefixBits>
 typename BasicTable<RecordT, kPrefixBits>::Segment* BasicTable<RecordT, kPrefixBits>::NewSegment(
     std::uint32_t slots) {
   const std::size_t bytes = slots * sizeof(Slot);

@@ -67,6 +67,10 @@ class BasicTable {
   // `record` must not be there yet.
   void Insert(std::uint64_t hash, RecordT* record);
   void Erase(std::uint64_t hash, Slot* slot);
+  // Makes the segments that `size` records will need, while there is one at most; nothing
+  // otherwise. Records that come in hash order would crowd the front of each segment until it
+  // splits.
+  void Reserve(std::uint64_t size);
   // Forgets all records and gives back the memory. No Prefetch may run meanwhile.
   void Clear();
 
@@ -99,6 +103,7 @@ class BasicTable {
   static constexpr std::uint32_t kHomes = 480;
   static constexpr std::uint32_t kSplitAbove = 432;  // 0.9: beyond that clusters get long
   static constexpr std::uint32_t kMergeUpTo = 160;
+  static constexpr std::uint32_t kReservedEach = 380;  // of a segment's kSplitAbove
   static constexpr std::uint32_t kSmallestSlots = 8;
   static constexpr std::uint32_t kLargestSmallSlots = 64;
 

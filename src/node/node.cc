@@ -7,6 +7,8 @@
 
 #include "base/version.h"
 #include "command/tree_upkeep.h"
+#include "engine/loader.h"
+#include "engine/replay.h"
 
 namespace jeton::node {
 namespace {
@@ -96,25 +98,33 @@ Result<std::unique_ptr<Node>> Node::Open(Environment environment) {
 Result<RecoveryReport> Node::Recover() {
   loading_start_ms_ = environment_.wall_now();
   loading_start_ns_ = environment_.mono_now();
-  const auto apply = [this](std::string_view bytes) -> Status {
-    if (state_->shutting_down.load(std::memory_order_relaxed)) {
-      return Error{ErrorKind::kUnavailable, "it was told to end while loading"};
-    }
-    if (keyspace_->ApplyEncoded(bytes, loading_start_ms_)) return {};
-    return Error{ErrorKind::kCorrupt, "a record verifies but does not decode as mutations"};
+  const auto may_go_on = [this]() -> Status {
+    if (!state_->shutting_down.load(std::memory_order_relaxed)) return {};
+    return Error{ErrorKind::kUnavailable, "it was told to end while loading"};
   };
+  const Error not_decoded{ErrorKind::kCorrupt,
+                          "a record verifies but does not decode as mutations"};
   int tenths_told = 0;
   RecoveryHandler handler;
   handler.on_reset = [this] {
     keyspace_->Apply({.type = engine::MutationType::kFlush}, {}, loading_start_ms_);
   };
-  handler.on_snapshot_record = [&](std::uint16_t, std::string_view record) {
-    return apply(record);
+  handler.threads = environment_.load_threads;
+  handler.on_snapshot_block = [&](const SnapshotBlock& block) -> Status {
+    engine::Loader loader(*keyspace_, loading_start_ms_, block.partition, block.partition_records);
+    for (const std::string_view record : block.records) {
+      if (!loader.Apply(record)) return not_decoded;
+    }
+    loader.Flush();
+    return may_go_on();
   };
   bool started_before = false;
+  engine::Replay replay(*keyspace_, loading_start_ms_, environment_.load_threads);
+  handler.on_log_pause = [&] { replay.Flush(); };
   handler.on_log_record = [&](const LogRecord& record) -> Status {
     if (record.type == RecordType::kOrigin) started_before = true;
-    return record.type == RecordType::kCommit ? apply(record.payload) : Status();
+    if (record.type == RecordType::kCommit && !replay.Add(record.payload)) return not_decoded;
+    return may_go_on();
   };
   handler.on_progress = [&](std::string_view stage, std::uint64_t done, std::uint64_t total) {
     loading_done_.store(done);

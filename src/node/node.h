@@ -39,6 +39,7 @@ struct Environment {
   FreshBytes fresh;                       // for identity and origin
   std::string owner;                      // "process 17, boot 3f2a", for LOCK
   int workers = 1;
+  int load_threads = 1;                   // of recovery
   std::optional<LogOptions> log_options;  // instead of the settings': the simulator's are tiny
   std::function<MonoNs()> mono_now;
   std::function<WallMs()> wall_now;

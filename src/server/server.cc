@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -106,6 +107,8 @@ node::Environment Server::MakeEnvironment() {
   const auto threads = static_cast<int>(settings_.values().threads);
   env.workers =
       threads > 0 ? threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  // Nobody is served meanwhile: every core may load. More than a few wait for the memory.
+  env.load_threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 8u));
   env.mono_now = MonotonicNow;
   env.wall_now = WallNow;
   env.say = [this](node::LogLevel level, std::string_view line) { logger_.Say(level, line); };

@@ -39,8 +39,8 @@ struct Snapshots {
     if (!reader) return reader.error();
     Records records;
     for (std::uint16_t partition : (*reader)->Partitions()) {
-      const auto keep = [&](std::string_view record) {
-        records[partition].emplace_back(record);
+      const auto keep = [&](std::span<const std::string_view> block) {
+        records[partition].insert(records[partition].end(), block.begin(), block.end());
         return Status{};
       };
       if (Status status = (*reader)->ReadPartition(partition, keep, skipped); !status) {

@@ -63,8 +63,11 @@ struct Toy {
     store = std::move(*opened);
     RecoveryHandler handler;
     handler.on_reset = [this] { numbers.clear(); };
-    handler.on_snapshot_record = [this](std::uint16_t, std::string_view record) {
-      return Decode(record, numbers);
+    handler.on_snapshot_block = [this](const SnapshotBlock& block) {
+      for (const std::string_view record : block.records) {
+        if (Status status = Decode(record, numbers); !status) return status;
+      }
+      return Status{};
     };
     handler.on_log_record = [this](const LogRecord& record) {
       return record.type == RecordType::kCommit ? Decode(record.payload, numbers) : Status{};

@@ -82,7 +82,7 @@ class Check {
     const auto snapshot = SnapshotReader::Open(directory_, id);
     if (!snapshot) return Problem(snapshot.error().text);
     std::vector<std::string> skipped;
-    const auto ignore = [](std::string_view) { return Status{}; };
+    const auto ignore = [](std::span<const std::string_view>) { return Status{}; };
     for (std::uint16_t partition : (*snapshot)->Partitions()) {
       const Status status = (*snapshot)->ReadPartition(partition, ignore, &skipped);
       if (!status) skipped.push_back(status.error().text);

@@ -80,12 +80,12 @@ RC_GTEST_PROP(Formats, RecordsVerifyOnlyWithTheirSeedAndUnchanged, (const std::s
   header.prev = *rc::gen::arbitrary<std::uint32_t>();
   SealRecord(record.data(), seed, header);
   RecordHeader back;
-  RC_ASSERT(DecodeRecordHeader(record, seed, back) && VerifyRecord(record, seed, back));
+  RC_ASSERT(DecodeRecordHeader(record, seed, back) && VerifyRecord(record, back));
   RC_ASSERT(back.prev == header.prev && back.lsn == 5 && back.size == payload.size());
   RC_ASSERT(!DecodeRecordHeader(record, seed + 1, back));
   const auto at = *rc::gen::inRange<std::size_t>(0, record.size());
   record[at] = static_cast<char>(record[at] ^ 0x10);
-  RC_ASSERT(!(DecodeRecordHeader(record, seed, back) && VerifyRecord(record, seed, back)));
+  RC_ASSERT(!(DecodeRecordHeader(record, seed, back) && VerifyRecord(record, back)));
 }
 
 }  // namespace

@@ -87,6 +87,9 @@ void StageRecord(char* record, const RecordHeader& header) {
 RecordHeader PeekRecord(const char* record) {
   RecordHeader header;
   header.size = GetFixed<std::uint32_t>(record + kSizeAt);
+  header.crc = GetFixed<std::uint32_t>(record + kCrcAt);
+  header.prev = GetFixed<std::uint32_t>(record + kPrevAt);
+  header.back = GetFixed<std::uint32_t>(record + kBackAt);
   header.lsn = GetFixed<std::uint64_t>(record + kLsnAt);
   header.type = static_cast<RecordType>(GetFixed<std::uint32_t>(record + kTypeAt));
   return header;
@@ -115,21 +118,16 @@ bool DecodeRecordHeader(std::string_view bytes, std::uint32_t seed, RecordHeader
       type > static_cast<std::uint32_t>(RecordType::kOrigin)) {
     return false;
   }
-  header.size = GetFixed<std::uint32_t>(record + kSizeAt);
-  if (header.size > kRecordPayloadMax) return false;
+  if (GetFixed<std::uint32_t>(record + kSizeAt) > kRecordPayloadMax) return false;
   if (HeadCrc(record, seed) != GetFixed<std::uint32_t>(record + kHeadCrcAt)) return false;
-  header.crc = GetFixed<std::uint32_t>(record + kCrcAt);
-  header.prev = GetFixed<std::uint32_t>(record + kPrevAt);
-  header.back = GetFixed<std::uint32_t>(record + kBackAt);
-  header.lsn = GetFixed<std::uint64_t>(record + kLsnAt);
-  header.type = static_cast<RecordType>(type);
+  header = PeekRecord(record);
   return true;
 }
 
-bool VerifyRecord(std::string_view bytes, std::uint32_t seed, const RecordHeader& header) {
+bool VerifyRecord(std::string_view bytes, const RecordHeader& header) {
   const std::size_t space = RecordSpace(header.size);
   if (bytes.size() < space) return false;
-  const std::uint32_t head_crc = HeadCrc(bytes.data(), seed);
+  const auto head_crc = GetFixed<std::uint32_t>(bytes.data() + kHeadCrcAt);
   return Crc32c(bytes.substr(kRecordHeaderSize, space - kRecordHeaderSize), head_crc) == header.crc;
 }
 

@@ -75,7 +75,7 @@ Result<SegmentHeader> DecodeSegmentHeader(std::string_view bytes);
 
 // While a record waits for its segment, its header holds size, lsn and type only.
 void StageRecord(char* record, const RecordHeader& header);
-// Reads these three back, from a staged or a complete header of our own, without a check.
+// Reads a header without a check: a staged one of our own (these three), or one that has verified.
 RecordHeader PeekRecord(const char* record);
 
 // Completes the record whose payload begins at `record + kRecordHeaderSize`: computes both crcs and
@@ -84,8 +84,9 @@ std::uint32_t SealRecord(char* record, std::uint32_t seed, RecordHeader header);
 
 // Reads a record header. False if the head crc, the type or the size is wrong.
 bool DecodeRecordHeader(std::string_view bytes, std::uint32_t seed, RecordHeader& header);
-// `bytes` begins with the record; true if all of it is there and its crc is right.
-bool VerifyRecord(std::string_view bytes, std::uint32_t seed, const RecordHeader& header);
+// `bytes` begins with a record whose header has verified; true if all of it is there and its crc is
+// right.
+bool VerifyRecord(std::string_view bytes, const RecordHeader& header);
 
 // "wal/00000000000000000007.log"
 std::string SegmentPath(std::uint64_t seq);

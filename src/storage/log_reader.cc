@@ -1,7 +1,9 @@
 #include "storage/log_reader.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <future>
 #include <limits>
 #include <utility>
 
@@ -26,8 +28,12 @@ std::string Position(const std::string& path, std::uint64_t offset) {
   return path + " at offset " + std::to_string(offset);
 }
 
-// The position behind the last byte that is not zero.
+// The position behind the last byte that is not zero. Mostly zeros are what it looks at, many
+// megabytes of them.
 std::size_t EndOfData(std::string_view bytes) {
+  while (bytes.size() >= 8 && GetFixed<std::uint64_t>(bytes.data() + bytes.size() - 8) == 0) {
+    bytes.remove_suffix(8);
+  }
   const std::size_t last = bytes.find_last_not_of('\0');
   return last == std::string_view::npos ? 0 : last + 1;
 }
@@ -40,8 +46,7 @@ bool HeaderAt(std::string_view segment, std::size_t offset, std::uint32_t seed,
 
 bool RecordAt(std::string_view segment, std::size_t offset, std::uint32_t seed,
               RecordHeader& header) {
-  return HeaderAt(segment, offset, seed, header) &&
-         VerifyRecord(segment.substr(offset), seed, header);
+  return HeaderAt(segment, offset, seed, header) && VerifyRecord(segment.substr(offset), header);
 }
 
 // Looks behind a bad record for a header which says that `bad` had been durable. A header is
@@ -59,6 +64,33 @@ bool ProvesDurable(std::string_view segment, std::size_t offset, std::uint32_t s
   return false;
 }
 
+// A segment's file in memory. The records before `verified` are right and in the right order; what
+// follows is to be looked at. Buffers are reused: fresh memory costs more than the reading.
+struct SegmentBytes {
+  Status status;
+  std::string buffer;
+  std::size_t size = 0;
+  std::size_t verified = 0;
+
+  std::string_view bytes() const { return std::string_view(buffer).substr(0, size); }
+};
+
+Status ReadFile(Directory& directory, const std::string& path, SegmentBytes& into) {
+  auto file = directory.Open(path, OpenMode::kRead);
+  if (!file) return file.error();
+  const auto size = (*file)->Size();
+  if (!size) return size.error();
+  if (*size > kSegmentSizeMax + kRecordPayloadMax) {
+    return Error{ErrorKind::kCorrupt,
+                 path + ": " + std::to_string(*size) + " bytes long, more than a segment can be"};
+  }
+  if (into.buffer.size() < *size) into.buffer.resize(*size);
+  const auto got = (*file)->ReadAt(0, into.buffer.data(), *size);
+  if (!got) return got.error();
+  into.size = *got;
+  return {};
+}
+
 class LogScan {
  public:
   LogScan(Directory& directory, const LogReadOptions& options)
@@ -66,6 +98,7 @@ class LogScan {
 
   Result<LogEnd> Run() {
     if (Status status = FindSegments(); !status) return status.error();
+    StartReading(0);
     for (std::size_t i = 0; i < files_.size(); ++i) {
       Report(i);
       Status status = i < used_ ? ReadSegment(i) : CheckUnused(i);
@@ -129,9 +162,9 @@ class LogScan {
   // by a crash; records follow only once the header is durable.
   Status CheckUnused(std::size_t index) {
     const SegmentFile& file = files_[index];
-    auto bytes = ReadWholeFile(directory_, file.name.path, kSegmentSizeMax);
-    if (!bytes) return bytes.error();
-    if (EndOfData(*bytes) <= kSegmentHeaderSize) {
+    const SegmentBytes& segment = FinishReading(index);
+    if (!segment.status) return segment.status;
+    if (EndOfData(segment.bytes()) <= kSegmentHeaderSize) {
       Finding(file, "in reserve");
       return {};
     }
@@ -139,7 +172,42 @@ class LogScan {
     return Damage(file.name.path + ": " + file.header.error().text + ", but records follow it");
   }
 
+  // Two buffers: one is read into while the other one's records are delivered.
+  void StartReading(std::size_t index) {
+    if (index == files_.size()) return;
+    SegmentBytes& into = buffers_[index % 2];
+    const auto read = [this, index, &into] { Read(files_[index], into); };
+    reading_ = std::async(options_.read_ahead ? std::launch::async : std::launch::deferred, read);
+  }
+
+  const SegmentBytes& FinishReading(std::size_t index) {
+    reading_.get();
+    StartReading(index + 1);
+    return buffers_[index % 2];
+  }
+
+  void Read(const SegmentFile& file, SegmentBytes& into) const {
+    into.size = into.verified = 0;
+    into.status = ReadFile(directory_, file.name.path, into);
+    if (!into.status || !file.header.ok()) return;
+    std::uint32_t chain = SegmentHeaderCrc(file.header_bytes);
+    RecordHeader record;
+    into.verified = kSegmentHeaderSize;
+    while (RecordAt(into.bytes(), into.verified, file.header->seed, record) &&
+           record.prev == chain) {
+      into.verified += RecordSpace(record.size);
+      chain = record.crc;
+    }
+  }
+
   Status ReadSegment(std::size_t index) {
+    const SegmentBytes& segment = FinishReading(index);
+    Status status = ReadSegment(index, segment);
+    if (options_.on_pause) options_.on_pause();
+    return status;
+  }
+
+  Status ReadSegment(std::size_t index, const SegmentBytes& segment) {
     const SegmentFile& file = files_[index];
     const std::string& path = file.name.path;
     if (!file.header.ok()) return Damage(path + ": " + file.header.error().text);
@@ -148,9 +216,8 @@ class LogScan {
       return Damage(path + ": its header says that it is segment " + std::to_string(header.seq));
     }
     if (Status status = BeginOrigin(path, header); !status) return status;
-    auto bytes = ReadWholeFile(directory_, path, kSegmentSizeMax + kRecordPayloadMax);
-    if (!bytes) return bytes.error();
-    return ReadRecords(file, *bytes, index + 1 == used_);
+    if (!segment.status) return segment.status;
+    return ReadRecords(file, segment, index + 1 == used_);
   }
 
   Status BeginOrigin(const std::string& path, const SegmentHeader& header) {
@@ -167,14 +234,23 @@ class LogScan {
     return {};
   }
 
-  Status ReadRecords(const SegmentFile& file, std::string_view bytes, bool is_last) {
+  // What was verified is not verified again.
+  static bool NextRecord(const SegmentBytes& segment, std::size_t offset, std::uint32_t seed,
+                         RecordHeader& record) {
+    if (offset >= segment.verified) return RecordAt(segment.bytes(), offset, seed, record);
+    record = PeekRecord(segment.buffer.data() + offset);
+    return true;
+  }
+
+  Status ReadRecords(const SegmentFile& file, const SegmentBytes& segment, bool is_last) {
+    const std::string_view bytes = segment.bytes();
     const std::uint32_t seed = file.header->seed;
     const std::uint64_t records_before = end_.records;
     std::uint32_t chain = SegmentHeaderCrc(file.header_bytes);
     std::size_t offset = kSegmentHeaderSize;
     for (;;) {
       RecordHeader record;
-      const bool good = RecordAt(bytes, offset, seed, record) && record.prev == chain &&
+      const bool good = NextRecord(segment, offset, seed, record) && record.prev == chain &&
                         record.lsn == end_.last_lsn + (record.type == RecordType::kSeal ? 0 : 1);
       if (!good) {
         const Status status = CheckEnd(file, bytes, offset, is_last);
@@ -277,10 +353,12 @@ class LogScan {
   Directory& directory_;
   const LogReadOptions& options_;
   std::vector<SegmentFile> files_;
+  std::array<SegmentBytes, 2> buffers_;
   std::size_t used_ = 0;  // files_[used_ - 1] is the last segment in use
   std::uint64_t bytes_done_ = 0;
   std::uint64_t bytes_total_ = 0;
   LogEnd end_;
+  std::future<void> reading_;  // of the next segment; last, so that its end is waited for first
 };
 
 // Reads and writes [0, size) of the file again, so that its pages are dirty again.

@@ -27,7 +27,7 @@ struct LogRecord {
   const OriginId& origin;
   Lsn lsn = 0;
   RecordType type = RecordType::kCommit;
-  std::string_view payload;  // valid during the callback
+  std::string_view payload;  // valid until on_pause
   std::uint64_t seq = 0;     // where it was found, for error texts
   std::uint64_t offset = 0;
 };
@@ -38,6 +38,11 @@ struct LogReadOptions {
   bool salvage = false;
   // An error ends the reading (in salvage mode: is reported, the record is skipped).
   std::function<Status(const LogRecord&)> on_record;  // may be empty; SEAL records are not shown
+  // Called before payloads that were handed out go, and after the last one. May be empty.
+  std::function<void()> on_pause;
+  // Another thread reads and verifies the next segment while on_record is busy with this one. All
+  // callbacks come from the calling thread, in the same order, in any case.
+  bool read_ahead = false;
   std::function<void(std::uint64_t bytes_done, std::uint64_t bytes_total)> on_progress;
   // For `check`: a sentence for each segment.
   std::function<void(const std::string& path, const std::string& finding)> on_segment;

@@ -338,21 +338,33 @@ std::vector<std::uint16_t> SnapshotReader::Partitions() const {
   return partitions;
 }
 
-Status SnapshotReader::ReadPartition(std::uint16_t partition, const RecordCallback& on_record,
+std::span<const SnapshotReader::Block> SnapshotReader::BlocksOf(std::uint16_t partition) const {
+  const auto before = [](const Block& a, std::uint16_t b) { return a.partition < b; };
+  const auto first = std::lower_bound(blocks_.begin(), blocks_.end(), partition, before);
+  const auto end = std::find_if(first, blocks_.end(),
+                                [&](const Block& block) { return block.partition != partition; });
+  return {first, end};
+}
+
+std::uint64_t SnapshotReader::RecordsOf(std::uint16_t partition) const {
+  std::uint64_t records = 0;
+  for (const Block& block : BlocksOf(partition)) records += block.records;
+  return records;
+}
+
+Status SnapshotReader::ReadPartition(std::uint16_t partition, const RecordsCallback& on_records,
                                      std::vector<std::string>* skipped) const {
-  auto block = std::lower_bound(blocks_.begin(), blocks_.end(), partition,
-                                [](const Block& a, std::uint16_t b) { return a.partition < b; });
-  for (; block != blocks_.end() && block->partition == partition; ++block) {
-    Status status = ReadBlock(*block, on_record);
+  for (const Block& block : BlocksOf(partition)) {
+    Status status = ReadBlock(block, on_records);
     if (status) continue;
     if (skipped == nullptr) return status;
-    skipped->push_back(status.error().text + " (" + std::to_string(block->records) +
+    skipped->push_back(status.error().text + " (" + std::to_string(block.records) +
                        " records of partition " + std::to_string(partition) + ")");
   }
   return {};
 }
 
-Status SnapshotReader::ReadBlock(const Block& block, const RecordCallback& on_record) const {
+Status SnapshotReader::ReadBlock(const Block& block, const RecordsCallback& on_records) const {
   const auto bytes = Read(block.offset, kBlockHeadSize + block.size);
   if (!bytes) return bytes.error();
   const std::string_view head = std::string_view(*bytes).substr(0, kBlockHeadSize);
@@ -363,14 +375,14 @@ Status SnapshotReader::ReadBlock(const Block& block, const RecordCallback& on_re
     return Corrupt(block.offset, "the block does not verify");
   }
   ByteReader in(payload);
-  for (std::uint32_t i = 0; i < block.records; ++i) {
-    const std::string_view record = in.Bytes();
-    if (!in.ok()) return Corrupt(block.offset, "the block has impossible contents");
-    if (Status status = on_record(record); !status) {
-      return Corrupt(block.offset, status.error().text);
-    }
+  std::vector<std::string_view> records;
+  records.reserve(std::min<std::size_t>(block.records, payload.size()));
+  for (std::uint32_t i = 0; i < block.records && in.ok(); ++i) records.push_back(in.Bytes());
+  if (!in.ok() || !in.AtEnd()) return Corrupt(block.offset, "the block has impossible contents");
+  if (Status status = on_records(records); !status) {
+    return Corrupt(block.offset, status.error().text);
   }
-  return in.AtEnd() ? Status{} : Corrupt(block.offset, "the block has impossible contents");
+  return {};
 }
 
 }  // namespace jeton

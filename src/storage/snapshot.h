@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -91,10 +92,13 @@ class SnapshotReader {
   const SnapshotInfo& info() const { return info_; }
   std::vector<std::uint16_t> Partitions() const;  // those that have records, ascending
 
-  using RecordCallback = std::function<Status(std::string_view record)>;
-  // Any number of threads at once. A block is verified before its first record is handed out.
+  std::uint64_t RecordsOf(std::uint16_t partition) const;
+
+  // The records of one block, in order. They are valid during the call.
+  using RecordsCallback = std::function<Status(std::span<const std::string_view> records)>;
+  // Any number of threads at once. A block is verified before it is handed out.
   // With `skipped`, damaged blocks are described there and left out; without it they are kCorrupt.
-  Status ReadPartition(std::uint16_t partition, const RecordCallback& on_record,
+  Status ReadPartition(std::uint16_t partition, const RecordsCallback& on_records,
                        std::vector<std::string>* skipped = nullptr) const;
 
  private:
@@ -115,7 +119,8 @@ class SnapshotReader {
   Result<std::uint64_t> LoadHeader();
   Status LoadIndex(std::uint64_t header_size);
   Status DecodeIndex(std::string_view index, std::uint64_t header_size, std::uint64_t index_offset);
-  Status ReadBlock(const Block& block, const RecordCallback& on_record) const;
+  Status ReadBlock(const Block& block, const RecordsCallback& on_records) const;
+  std::span<const Block> BlocksOf(std::uint16_t partition) const;
   Error Corrupt(std::uint64_t offset, std::string_view why) const;
 
   std::string path_;

@@ -1,10 +1,13 @@
 #include "storage/store.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <mutex>
 #include <utility>
 
 #include "base/assert.h"
+#include "base/parallel.h"
 
 namespace jeton {
 
@@ -18,6 +21,67 @@ void CopyWords(std::array<std::uint8_t, N>& out, const FreshBytes& fresh, std::s
 std::string IdText(const OriginId& id) {
   return HexOf(id);
 }
+
+// Loads the partitions of a snapshot: every thread takes the next one that nobody has.
+class PartitionLoads {
+ public:
+  PartitionLoads(const SnapshotReader& snapshot, const RecoveryHandler& handler, bool salvage)
+      : snapshot_(snapshot),
+        handler_(handler),
+        salvage_(salvage),
+        partitions_(snapshot.Partitions()),
+        results_(partitions_.size()),
+        skipped_(partitions_.size()) {}
+
+  // The error is that of the first partition that has one, whatever the threads.
+  Status Run(std::vector<std::string>& notes) {
+    const int threads = std::min(handler_.threads, static_cast<int>(partitions_.size()));
+    RunOnThreads(threads, [this] { Work(); });
+    for (std::size_t i = 0; i < partitions_.size(); ++i) {
+      if (!results_[i]) return results_[i];
+      notes.insert(notes.end(), skipped_[i].begin(), skipped_[i].end());
+    }
+    return {};
+  }
+
+ private:
+  void Work() {
+    while (!failed_.load(std::memory_order_relaxed)) {
+      const std::size_t i = next_.fetch_add(1);
+      if (i >= partitions_.size()) return;
+      results_[i] = Load(partitions_[i], skipped_[i]);
+      if (!results_[i]) failed_.store(true, std::memory_order_relaxed);
+      Tell();
+    }
+  }
+
+  Status Load(std::uint16_t partition, std::vector<std::string>& skipped) const {
+    const std::uint64_t in_all = snapshot_.RecordsOf(partition);
+    const auto on_records = [&](std::span<const std::string_view> records) {
+      return handler_.on_snapshot_block ? handler_.on_snapshot_block({partition, in_all, records})
+                                        : Status{};
+    };
+    return snapshot_.ReadPartition(partition, on_records, salvage_ ? &skipped : nullptr);
+  }
+
+  void Tell() {
+    if (!handler_.on_progress) return;
+    const std::lock_guard guard(mutex_);
+    const std::uint64_t bytes = snapshot_.info().bytes;
+    handler_.on_progress("snapshot", bytes * ++done_ / partitions_.size(), bytes);
+  }
+
+  const SnapshotReader& snapshot_;
+  const RecoveryHandler& handler_;
+  const bool salvage_;
+  const std::vector<std::uint16_t> partitions_;
+  std::vector<Status> results_;  // of each partition, written by the thread that has it
+  std::vector<std::vector<std::string>> skipped_;
+  std::atomic<std::size_t> next_{0};
+  std::atomic<bool> failed_{false};
+  std::mutex mutex_;
+  std::size_t done_ = 0;  // under mutex_
+};
 
 }  // namespace
 
@@ -194,22 +258,7 @@ Status Store::LoadSnapshot(std::uint64_t id, const RecoveryHandler& handler, boo
   report.snapshot_vector = (*snapshot)->info().vector;
   report.snapshot_records = (*snapshot)->info().records;
   report.snapshot_bytes = (*snapshot)->info().bytes;
-  std::uint64_t done = 0;
-  const std::vector<std::uint16_t> partitions = (*snapshot)->Partitions();
-  for (std::uint16_t partition : partitions) {
-    const auto on_record = [&](std::string_view record) {
-      return handler.on_snapshot_record ? handler.on_snapshot_record(partition, record) : Status{};
-    };
-    Status status =
-        (*snapshot)->ReadPartition(partition, on_record, salvage ? &report.notes : nullptr);
-    if (!status) return status;
-    ++done;
-    if (handler.on_progress) {
-      handler.on_progress("snapshot", report.snapshot_bytes * done / partitions.size(),
-                          report.snapshot_bytes);
-    }
-  }
-  return {};
+  return PartitionLoads(**snapshot, handler, salvage).Run(report.notes);
 }
 
 Status Store::Replay(const Manifest& manifest, const RecoveryHandler& handler, bool salvage,
@@ -224,6 +273,8 @@ Status Store::Replay(const Manifest& manifest, const RecoveryHandler& handler, b
     }
     return handler.on_log_record ? handler.on_log_record(record) : Status{};
   };
+  options.on_pause = handler.on_log_pause;
+  options.read_ahead = handler.threads > 1;
   if (handler.on_progress) {
     options.on_progress = [&](std::uint64_t done, std::uint64_t total) {
       handler.on_progress("log", done, total);

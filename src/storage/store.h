@@ -21,6 +21,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,14 +53,28 @@ struct FreshBytes {
 // Makes an origin id of the time and the last 80 bits of randomness given.
 OriginId MakeOrigin(WallMs wall_ms, std::uint64_t random_high, std::uint64_t random_low);
 
+// Some records of a snapshot, all of one partition.
+struct SnapshotBlock {
+  std::uint16_t partition = 0;
+  std::uint64_t partition_records = 0;  // in all blocks of the partition
+  std::span<const std::string_view> records;
+};
+
 struct RecoveryHandler {
   // Everything handed out so far was from a snapshot that turned out damaged: forget it all.
   std::function<void()> on_reset;
-  std::function<Status(std::uint16_t partition, std::string_view record)> on_snapshot_record;
+  // With several threads it is called by all of them at the
+  // same time, but never for the same partition. The records are valid during the call.
+  std::function<Status(const SnapshotBlock&)> on_snapshot_block;
+  // In the order of the log, by the thread that called Recover. Payloads stay valid until
+  // on_log_pause, which comes before they go and after the last one.
   std::function<Status(const LogRecord&)> on_log_record;
-  // `stage` is "snapshot" or "log".
+  std::function<void()> on_log_pause;
+  // `stage` is "snapshot" or "log". One call at a time.
   std::function<void(std::string_view stage, std::uint64_t bytes_done, std::uint64_t bytes_total)>
       on_progress;
+  // How many threads may work: on partitions of the snapshot, and on reading ahead in the log.
+  int threads = 1;
 };
 
 struct RecoveryReport {

@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <mutex>
 #include <thread>
 
 #include "storage/check.h"
@@ -35,8 +37,10 @@ class StoreTest : public ::testing::Test {
     EXPECT_TRUE(opened.ok()) << opened.error().text;
     store_ = std::move(*opened);
     RecoveryHandler handler;
-    handler.on_snapshot_record = [this](std::uint16_t, std::string_view record) -> Status {
-      payloads_.emplace_back(record);
+    handler.threads = threads_;
+    handler.on_snapshot_block = [this](const SnapshotBlock& block) -> Status {
+      const std::lock_guard guard(mutex_);
+      payloads_.insert(payloads_.end(), block.records.begin(), block.records.end());
       return {};
     };
     handler.on_log_record = [this](const LogRecord& record) -> Status {
@@ -52,6 +56,8 @@ class StoreTest : public ::testing::Test {
   std::unique_ptr<Directory> directory_;
   StoreOptions options_;
   std::uint64_t starts_ = 0;
+  int threads_ = 1;  // of recovery
+  std::mutex mutex_;
   std::unique_ptr<Store> store_;
   std::vector<std::string> payloads_;
 };
@@ -145,6 +151,33 @@ TEST_F(StoreTest, ManyThreadsAppendWhileOneFlushes) {
   std::size_t bytes = 0;
   for (const std::string& payload : payloads_) bytes += payload.size();
   EXPECT_EQ(bytes, 4u * kThreads * kUnits);
+}
+
+TEST_F(StoreTest, SeveralThreadsReadTheSame) {
+  Start();
+  auto scan = store_->BeginSnapshot(1700000000000, "");
+  ASSERT_TRUE(scan.ok());
+  std::vector<std::string> expected;
+  for (int i = 0; i < 20; ++i) {
+    expected.push_back("state " + std::to_string(i));
+    ASSERT_TRUE(scan->writer->AddRecord(static_cast<std::uint16_t>(i), expected.back()).ok());
+  }
+  for (int i = 0; i < 40; ++i) {  // several segments
+    expected.push_back(std::string(100'000, 'x') + std::to_string(i));
+    ASSERT_TRUE(store_->log().Append(RecordType::kControl, expected.back()).ok());
+    ASSERT_TRUE(store_->log().Flush(true).ok());
+  }
+  auto finished = Store::FinishSnapshot(std::move(*scan), store_->log().appended_lsn());
+  ASSERT_TRUE(finished.ok());
+  ASSERT_TRUE(store_->InstallSnapshot(*finished).ok());
+  for (const int threads : {1, 4}) {
+    threads_ = threads;
+    EXPECT_EQ(Start().log_records, 40u);
+    // Blocks come in any order, the log only in its own.
+    std::sort(payloads_.begin(), payloads_.begin() + 20);
+    std::sort(expected.begin(), expected.begin() + 20);
+    EXPECT_EQ(payloads_, expected);
+  }
 }
 
 TEST_F(StoreTest, ASnapshotReplacesTheLogBeforeIt) {

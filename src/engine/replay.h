@@ -1,0 +1,61 @@
+// Replay: applies a log in bulk. Mutations are gathered and sorted by partition, and then each
+// partition's are applied together: its table and records stay in the cache meanwhile, and several
+// threads can work on different partitions. The order of the mutations of one name is kept, which
+// is all that matters once a batch is done.
+//
+// Threads: one calls it; it uses more, and takes no locks: its caller owns the keyspace.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/time.h"
+#include "engine/keyspace.h"
+#include "engine/tree_mutation.h"
+
+namespace jeton::engine {
+
+class Replay {
+ public:
+  // `now` is for bookkeeping of zero counters.
+  Replay(Keyspace& keyspace, WallMs now, int threads)
+      : keyspace_(keyspace), now_(now), threads_(threads) {}
+  Replay(const Replay&) = delete;
+  Replay& operator=(const Replay&) = delete;
+
+  // The mutations of one log record. They are applied by the next Flush at the latest: until then
+  // the bytes must stay. False if they do not decode; what came before the bad mutation counts.
+  bool Add(std::string_view unit);
+  void Flush();
+
+ private:
+  static constexpr std::size_t kGatheredMax = 1 << 20;  // 24 bytes each
+  static constexpr std::uint32_t kNoTree = UINT32_MAX;
+  struct Item {
+    std::uint64_t hash;
+    const char* bytes;  // of the mutation, which has been decoded once
+    std::uint32_t size;
+    std::uint32_t tree;  // in trees_, or kNoTree
+  };
+
+  bool Gather(ByteReader& in);
+  bool GatherTree(ByteReader& in);
+  void Put(const Key& key, const char* begin, const ByteReader& in, std::uint32_t tree);
+  void ApplyPartition(const std::vector<Item>& items) const;
+
+  Keyspace& keyspace_;
+  const WallMs now_;
+  const int threads_;
+  std::array<std::vector<Item>, Keyspace::kPartitions> items_;
+  std::size_t gathered_ = 0;
+  std::vector<std::string_view> trees_;  // names that items refer to
+  TreeMutation of_tree_;
+  Key tree_key_;
+  bool has_tree_ = false;  // in this unit
+};
+
+}  // namespace jeton::engine
