@@ -1,7 +1,9 @@
 // The two locks of the keyspace.
 //
 // SpinLock guards one partition. It is held for well under a microsecond (one command), or for one
-// slice of a long query; a waiter spins briefly and then sleeps in the kernel.
+// slice of a long query. A waiter spins briefly, then lets others run, then sleeps in short naps. It
+// is not woken: to know of waiters, every unlock would need a second locked instruction, which costs
+// more than all else that a lock does, and waiters are rare.
 //
 // TurnLock is held shared by whoever touches the keyspace in the ordinary way (a worker's turn, a
 // slice of a snapshot), and exclusively by commands that must see everything at rest (EXEC,
@@ -10,8 +12,10 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 
 namespace jeton {
 
@@ -22,30 +26,32 @@ class SpinLock {
   SpinLock& operator=(const SpinLock&) = delete;
 
   void lock() {
-    for (int spin = 0; spin < 200; ++spin) {
-      if (state_.load(std::memory_order_relaxed) == kFree && TryChange(kFree, kHeld)) return;
-      __builtin_ia32_pause();
-    }
-    while (state_.exchange(kContended, std::memory_order_acquire) != kFree) {
-      state_.wait(kContended, std::memory_order_relaxed);
-    }
+    if (!try_lock()) [[unlikely]]
+      Wait();
   }
 
-  bool try_lock() { return TryChange(kFree, kHeld); }
+  bool try_lock() { return !held_.exchange(true, std::memory_order_acquire); }
 
-  void unlock() {
-    if (state_.exchange(kFree, std::memory_order_release) == kContended) state_.notify_one();
-  }
+  void unlock() { held_.store(false, std::memory_order_release); }
 
  private:
-  enum State : int { kFree, kHeld, kContended };
+  static constexpr int kSpins = 200;
+  static constexpr int kYields = 20;
+  static constexpr std::chrono::microseconds kNap{20};
 
-  bool TryChange(int from, int to) {
-    return state_.compare_exchange_strong(from, to, std::memory_order_acquire,
-                                          std::memory_order_relaxed);
+  [[gnu::noinline]] void Wait() {
+    for (int round = 0; held_.load(std::memory_order_relaxed) || !try_lock(); ++round) {
+      if (round < kSpins) {
+        __builtin_ia32_pause();
+      } else if (round < kSpins + kYields) {
+        std::this_thread::yield();
+      } else {
+        std::this_thread::sleep_for(kNap);
+      }
+    }
   }
 
-  std::atomic<int> state_{kFree};
+  std::atomic<bool> held_{false};
 };
 
 class TurnLock {

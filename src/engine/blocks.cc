@@ -31,6 +31,7 @@ BlockPool::~BlockPool() {
     Unlink(region);
     munmap(region, kRegionBytes);
   }
+  for (void* region : spare_) munmap(region, kRegionBytes);
 }
 
 void* BlockPool::Allocate() {
@@ -59,11 +60,12 @@ void BlockPool::Free(void* block) {
   // One empty region stays, so that a block that comes and goes does not map and unmap each time.
   if (--region->used > 0 || (region->next == nullptr && region->previous == nullptr)) return;
   Unlink(region);
-  munmap(region, kRegionBytes);
+  madvise(region, kRegionBytes, MADV_DONTNEED);
+  spare_.push_back(region);
   regions_.fetch_sub(1, std::memory_order_relaxed);
 }
 
-BlockPool::Region* BlockPool::AddRegion() {
+void* BlockPool::MapRegion() {
   // Twice the size, then cut to alignment: the address must lead from a block to its region.
   void* mapped = mmap(nullptr, 2 * kRegionBytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -74,7 +76,18 @@ BlockPool::Region* BlockPool::AddRegion() {
   if (const auto rest = start + kRegionBytes - aligned; rest > 0) {
     munmap(reinterpret_cast<void*>(aligned + kRegionBytes), rest);
   }
-  auto* region = reinterpret_cast<Region*>(aligned);
+  return reinterpret_cast<void*>(aligned);
+}
+
+BlockPool::Region* BlockPool::AddRegion() {
+  void* memory = nullptr;
+  if (spare_.empty()) {
+    memory = MapRegion();
+  } else {
+    memory = spare_.back();
+    spare_.pop_back();
+  }
+  auto* region = static_cast<Region*>(memory);
   // The first region stays on small pages: a small keyspace must not cost a whole huge page.
   if (regions_.load(std::memory_order_relaxed) > 0) madvise(region, kRegionBytes, MADV_HUGEPAGE);
   region->free = nullptr;

@@ -121,10 +121,8 @@ void Keyspace::Prefetch(const Key& key) const {
   At(key).table().Prefetch(key.hash);
 }
 
-void Keyspace::PrefetchRecord(const Key& key) const {
-  Partition& partition = At(key);
-  const std::unique_lock guard(partition.lock, std::try_to_lock);
-  if (guard.owns_lock()) partition.table().PrefetchRecord(key.hash);
+void Keyspace::PrefetchRecord(Key& key) const {
+  key.hint = At(key).table().PrefetchRecord(key.hash);
 }
 
 std::optional<Entry> Keyspace::Find(const Key& key, WallMs now) const {

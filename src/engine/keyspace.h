@@ -35,6 +35,8 @@ namespace jeton::engine {
 struct Key {
   std::string_view name;
   std::uint64_t hash = 0;
+  // Where PrefetchRecord saw it. It saves a search if it is still there, and is checked.
+  const std::uint64_t* hint = nullptr;
 };
 
 enum class Kind : std::uint8_t { kCounter, kTree };
@@ -119,15 +121,17 @@ class Keyspace {
   Keyspace(const Keyspace&) = delete;
   Keyspace& operator=(const Keyspace&) = delete;
 
-  Key MakeKey(std::string_view name) const { return {name, HashBytes(name, hash_seed_)}; }
+  Key MakeKey(std::string_view name) const {
+    return {.name = name, .hash = HashBytes(name, hash_seed_)};
+  }
   static PartitionId PartitionOf(const Key& key) { return static_cast<unsigned>(key.hash >> 56); }
   SpinLock& LockOf(PartitionId partition);
   // Brings the key's slot towards the cache; needs no lock and promises nothing. For a batch: first
   // Prefetch all of it, then PrefetchRecord all of it, then execute.
   void Prefetch(const Key& key) const;
-  // Brings the key's record towards the cache, once its slot is there. Takes the partition's lock
-  // for some ten nanoseconds; does nothing if it is held.
-  void PrefetchRecord(const Key& key) const;
+  // Brings the key's record towards the cache, once its slot is there, and notes the slot in the
+  // key. Needs no lock either.
+  void PrefetchRecord(Key& key) const;
 
   // ---- one key; the caller holds its partition
   // Empty if there is none or it has expired at `now`.

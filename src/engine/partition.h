@@ -24,9 +24,17 @@ namespace jeton::engine {
 
 class Partition {
  public:
+  // Beside the directory's address at the begin of the table: a request needs both.
+  alignas(64) mutable SpinLock lock;
+
+ private:
+  Table table_;
+  Slab slab_;
+
+ public:
   Partition(BlockPool& pool, std::uint64_t hash_seed)
-      : slab_(pool),
-        table_(pool, hash_seed),
+      : table_(pool, hash_seed),
+        slab_(pool),
         expiry_(table_),
         zeros_(table_),
         home_{.pool = pool, .slab = slab_, .hash_seed = hash_seed} {}
@@ -36,7 +44,7 @@ class Partition {
 
   // Null if there is none; the record may have expired.
   Record* Find(const Key& key) const {
-    const Table::Slot* slot = table_.Find(key.hash, key.name);
+    const Table::Slot* slot = table_.Find(key.hash, key.name, key.hint);
     return slot != nullptr ? Table::RecordAt(*slot) : nullptr;
   }
   Record* FindLive(const Key& key, WallMs now) const {
@@ -85,7 +93,6 @@ class Partition {
   // Beyond the pool's blocks.
   std::uint64_t other_bytes() const { return other_bytes_.load(std::memory_order_relaxed); }
 
-  mutable SpinLock lock;
   // Where the look for zero counters that nobody queued goes on, if there is one: see
   // Keyspace::set_drop_zero_counters.
   std::optional<std::uint64_t> zero_search;
@@ -97,8 +104,6 @@ class Partition {
   void RemoveTree(Tree* tree);
   void Publish();
 
-  alignas(64) Slab slab_;
-  Table table_;
   ExpiryIndex expiry_;
   ZeroQueue zeros_;
   TreeHome home_;

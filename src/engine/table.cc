@@ -40,12 +40,9 @@ void BasicTable<RecordT, kPrefixBits>::Clear() {
 }
 
 template <typename RecordT, int kPrefixBits>
-typename BasicTable<RecordT, kPrefixBits>::Slot* BasicTable<RecordT, kPrefixBits>::Find(
-    std::uint64_t hash, const Name& name) const {
-  const Reference reference = ReferenceOf(hash);
-  if (reference == 0) return nullptr;
+typename BasicTable<RecordT, kPrefixBits>::Slot* BasicTable<RecordT, kPrefixBits>::Search(
+    Reference reference, std::uint64_t tag, const Name& name) const {
   Segment* segment = SegmentOf(reference);
-  const std::uint64_t tag = TagOf(hash, DepthOf(reference));
   Slot* slot = segment->slots + HomeOf(tag, IsSmall(reference));
   Slot* const usual_end = IsSmall(reference) ? segment->end() : segment->slots + kSlots - 1;
   for (;; ++slot) {
@@ -67,21 +64,6 @@ void BasicTable<RecordT, kPrefixBits>::FindAll(std::uint64_t hash,
     if (*slot == 0 || TagIn(*slot) > tag) return;
     if (TagIn(*slot) == tag && HashOf(RecordAt(*slot)) == hash) out.push_back(RecordAt(*slot));
   }
-}
-
-template <typename RecordT, int kPrefixBits>
-void BasicTable<RecordT, kPrefixBits>::PrefetchRecord(std::uint64_t hash) const {
-  const Reference reference = ReferenceOf(hash);
-  if (reference == 0) return;
-  Segment* segment = SegmentOf(reference);
-  const std::uint64_t tag = TagOf(hash, DepthOf(reference));
-  const Slot* slot = segment->slots + HomeOf(tag, IsSmall(reference));
-  const Slot* const end = IsSmall(reference) ? segment->end() : segment->slots + kSlots - 1;
-  while (slot < end && *slot != 0 && TagIn(*slot) < tag) ++slot;
-  if (slot == end || TagIn(*slot) != tag) return;
-  const std::uint8_t* record = RecordAt(*slot)->bytes();
-  __builtin_prefetch(record, 1);
-  __builtin_prefetch(record + RecordT::kUsualBytes - 1, 1);
 }
 
 template <typename RecordT, int kPrefixBits>

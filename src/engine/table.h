@@ -13,8 +13,9 @@
 // The keys of a tree begin with a small segment, which is searched from its first slot on, so that
 // a tree of five keys does not cost a block.
 //
-// Threads: the partition's lock guards it. Prefetch alone may run without: directories are
-// published whole and the old ones (together no larger than the new one) are kept until Clear.
+// Threads: the partition's lock guards it. Prefetch alone may run without, and PrefetchRecord if the
+// table never has small segments: directories are published whole and the old ones (together no
+// larger than the new one) are kept until Clear.
 #pragma once
 
 #include <atomic>
@@ -56,9 +57,36 @@ class BasicTable {
     __builtin_prefetch(reinterpret_cast<const void*>((reference & kPointerMask) + sizeof(Header) +
                                                      home * sizeof(Slot)));
   }
-  void PrefetchRecord(std::uint64_t hash) const;
+  // What it finds may be used as a hint for Find. Blocks stay mapped (see BlockPool), so that at
+  // worst it reads bytes that mean something else by now, and fetches a line for nothing.
+  [[gnu::no_sanitize("thread")]] const Slot* PrefetchRecord(std::uint64_t hash) const {
+    const Reference reference = ReferenceOf(hash);
+    if (reference == 0 || (reference & kLargeBit) != 0) return nullptr;
+    Segment* segment = SegmentOf(reference);
+    const std::uint64_t tag = TagOf(hash, DepthOf(reference));
+    const Slot* slot = segment->slots + HomeOf(tag, IsSmall(reference));
+    const Slot* const end = IsSmall(reference) ? segment->end() : segment->slots + kSlots - 1;
+    while (slot < end && *slot != 0 && TagIn(*slot) < tag) ++slot;
+    if (slot == end || TagIn(*slot) != tag) return nullptr;
+    const std::uint8_t* record = RecordAt(*slot)->bytes();
+    __builtin_prefetch(record, 1);
+    __builtin_prefetch(record + RecordT::kUsualBytes - 1, 1);
+    return slot;
+  }
 
-  Slot* Find(std::uint64_t hash, const Name& name) const;
+  // `hint` is null, or the slot that PrefetchRecord has found some time ago.
+  Slot* Find(std::uint64_t hash, const Name& name, const Slot* hint = nullptr) const {
+    const Reference reference = ReferenceOf(hash);
+    if (reference == 0) return nullptr;
+    Segment* segment = SegmentOf(reference);
+    const std::uint64_t tag = TagOf(hash, DepthOf(reference));
+    const auto offset = reinterpret_cast<std::uintptr_t>(hint) -
+                        reinterpret_cast<std::uintptr_t>(segment->slots);
+    if (offset < (kSlots - 1) * sizeof(Slot) && !IsSmall(reference) && TagIn(*hint) == tag &&
+        RecordAt(*hint)->HasName(name)) [[likely]]
+      return const_cast<Slot*>(hint);
+    return Search(reference, tag, name);
+  }
   static RecordT* RecordAt(Slot slot) { return reinterpret_cast<RecordT*>(slot & kPointerMask); }
   // The record of this slot has moved.
   static void Replace(Slot* slot, RecordT* record) {
@@ -132,6 +160,7 @@ class BasicTable {
 
   static constexpr int kDepthShift = 48;
   static constexpr Reference kSmallBit = Reference{1} << 56;
+  static constexpr Reference kLargeBit = Reference{1} << 57;  // not of the pool: it may be unmapped
 
   static Segment* SegmentOf(Reference reference) {
     return reinterpret_cast<Segment*>(reference & kPointerMask);
@@ -142,7 +171,7 @@ class BasicTable {
   static bool IsSmall(Reference reference) { return kStartsSmall && (reference & kSmallBit) != 0; }
   static Reference MakeReference(Segment* segment, int depth) {
     return reinterpret_cast<Reference>(segment) | static_cast<Reference>(depth) << kDepthShift |
-           (segment->small() ? kSmallBit : 0);
+           (segment->small() ? kSmallBit : 0) | (segment->header.slots > kSlots ? kLargeBit : 0);
   }
   static std::uint64_t TagOf(std::uint64_t hash, int depth) {
     return hash << (kPrefixBits + depth) >> 48;
@@ -173,6 +202,7 @@ class BasicTable {
     return references[i].load(std::memory_order_relaxed);
   }
   std::uint64_t HashOf(const RecordT* record) const { return record->HashWith(hash_seed_); }
+  Slot* Search(Reference reference, std::uint64_t tag, const Name& name) const;
   void Refer(std::uint64_t hash, int depth, Segment* segment);
   bool InsertSlot(Segment* segment, std::uint64_t tag, RecordT* record);
   void Split(std::uint64_t hash);
@@ -185,14 +215,14 @@ class BasicTable {
   void FreeSegment(Segment* segment);
   void AppendFrom(std::uint64_t from, std::size_t count, std::vector<Walked>& out) const;
 
-  BlockPool& pool_;  // outlives the table
+  std::atomic<std::uint64_t> directory_{0};  // as Published; near the partition's lock
+  BlockPool& pool_;                          // outlives the table
   std::uint64_t hash_seed_;
   int max_depth_;
   std::uint64_t size_ = 0;
   std::size_t drained_ = 0;  // directory entries that Drain has emptied
   std::uint64_t overhead_bytes_ = 0;
   std::uint64_t segments_ = 0;                           // of one block each
-  std::atomic<std::uint64_t> directory_{0};              // as Published
   std::vector<std::unique_ptr<Directory>> directories_;  // the last one is the current
 };
 
