@@ -264,16 +264,25 @@ void Decimal::EncodeTo(std::string& out) const {
     const std::size_t size = SignificantBytes(value);
     return PutTagged(out, kScaledTag + size - 1, value, size);
   }
-  const std::uint64_t value = ZigZag(Int64());
-  if (value < kTwoByteFirst) {
-    out.push_back(static_cast<char>(value));
+  char bytes[kMaxEncodedInteger];
+  out.append(bytes, static_cast<std::size_t>(EncodeInteger(Int64(), bytes) - bytes));
+}
+
+char* Decimal::EncodeInteger(std::int64_t integer, char* out) {
+  const std::uint64_t value = ZigZag(integer);
+  if (value < kTwoByteFirst) [[likely]] {
+    *out++ = static_cast<char>(value);
   } else if (value < kIntegerFirst) {
     const std::uint64_t rest = value - kTwoByteFirst;
-    PutTagged(out, kTwoByteTag + (rest >> 8), rest & 0xff, 1);
+    *out++ = static_cast<char>(kTwoByteTag + (rest >> 8));
+    *out++ = static_cast<char>(rest & 0xff);
   } else {
     const std::size_t size = SignificantBytes(value);
-    PutTagged(out, kIntegerTag + size, value, size);
+    *out++ = static_cast<char>(kIntegerTag + size);
+    std::memcpy(out, &value, size);
+    out += size;
   }
+  return out;
 }
 
 Decimal Decimal::Decode(ByteReader& in) {

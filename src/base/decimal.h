@@ -96,6 +96,9 @@ class Decimal {
 
   // Binary form (docs/formats/decimal.md): self-delimiting, 1 byte for small integers.
   void EncodeTo(std::string& out) const;
+  // The same for an integer, into room for kMaxEncodedInteger bytes; returns where it ends.
+  static constexpr std::size_t kMaxEncodedInteger = 9;
+  static char* EncodeInteger(std::int64_t value, char* out);
   // Fails the reader on a malformed, non-canonical or out-of-range encoding.
   static Decimal Decode(ByteReader& in);
 

@@ -11,9 +11,8 @@ namespace jeton::engine {
 enum DeltaForm : unsigned { kExplicit, kZero, kPlusOne, kMinusOne };
 constexpr int kDeltaShift = 6;
 
-inline DeltaForm DeltaFormOf(const Decimal& delta) {
-  if (!delta.IsInt64()) return kExplicit;
-  switch (delta.Int64()) {
+inline DeltaForm DeltaFormOf(std::int64_t delta) {
+  switch (delta) {
     case 0:
       return kZero;
     case 1:
@@ -23,6 +22,10 @@ inline DeltaForm DeltaFormOf(const Decimal& delta) {
     default:
       return kExplicit;
   }
+}
+
+inline DeltaForm DeltaFormOf(const Decimal& delta) {
+  return delta.IsInt64() ? DeltaFormOf(delta.Int64()) : kExplicit;
 }
 
 // Fails the reader on an explicit delta that has a form of its own.

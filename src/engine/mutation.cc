@@ -1,5 +1,7 @@
 #include "engine/mutation.h"
 
+#include <cstring>
+
 #include "engine/delta_form.h"
 
 namespace jeton::engine {
@@ -39,6 +41,23 @@ void EncodeMutation(const Mutation& mutation, std::string& out) {
     case MutationType::kFlush:
       return;
   }
+}
+
+void EncodeIntegerMutation(std::string_view name, std::int64_t value, std::int64_t delta,
+                           std::string& out) {
+  constexpr std::size_t kShortName = 0x7f;  // its length is one byte
+  if (name.size() > kShortName) {
+    return EncodeMutation(
+        {.type = MutationType::kCounter, .name = name, .value = value, .delta = delta}, out);
+  }
+  const DeltaForm form = DeltaFormOf(delta);
+  char bytes[2 + kShortName + 2 * Decimal::kMaxEncodedInteger];
+  bytes[0] = static_cast<char>(static_cast<unsigned>(MutationType::kCounter) | form << kDeltaShift);
+  bytes[1] = static_cast<char>(name.size());
+  std::memcpy(bytes + 2, name.data(), name.size());
+  char* end = Decimal::EncodeInteger(value, bytes + 2 + name.size());
+  if (form == kExplicit) end = Decimal::EncodeInteger(delta, end);
+  out.append(bytes, static_cast<std::size_t>(end - bytes));
 }
 
 Mutation DecodeMutation(ByteReader& in) {

@@ -38,6 +38,9 @@ struct Mutation {
 };
 
 void EncodeMutation(const Mutation& mutation, std::string& out);
+// The same bytes for a kCounter whose value and delta are integers: nearly every mutation.
+void EncodeIntegerMutation(std::string_view name, std::int64_t value, std::int64_t delta,
+                           std::string& out);
 
 // Reads one mutation; the views in it point into the reader's bytes. Fails the reader on anything
 // that EncodeMutation cannot have written.

@@ -42,6 +42,28 @@ TEST(MutationTest, AnIncrementByOneCostsThreeBytesAndItsName) {
       3 + 6);
 }
 
+RC_GTEST_PROP(MutationTest, IntegersHaveTheSameBytesOnTheShortWay,
+              (std::string name, std::int64_t value, std::int64_t delta)) {
+  for (const std::int64_t v : {value, value % 10'000, std::int64_t{INT64_MIN}}) {
+    for (const std::int64_t d : {delta, delta % 3}) {
+      std::string bytes;
+      EncodeIntegerMutation(name, v, d, bytes);
+      RC_ASSERT(bytes ==
+                Encoded({.type = MutationType::kCounter, .name = name, .value = v, .delta = d}));
+    }
+  }
+}
+
+TEST(MutationTest, AnIntegerOfALongNameHasTheSameBytesOnTheShortWay) {
+  for (const std::size_t size : {126, 127, 128, 5000}) {
+    const std::string name(size, 'x');
+    std::string bytes;
+    EncodeIntegerMutation(name, 5, 2, bytes);
+    EXPECT_EQ(bytes,
+              Encoded({.type = MutationType::kCounter, .name = name, .value = 5, .delta = 2}));
+  }
+}
+
 TEST(MutationTest, EveryTypeComesBack) {
   const Decimal tenth = Decimal::Parse("0.1").value();
   for (const Decimal& delta :

@@ -13,8 +13,8 @@
 // The keys of a tree begin with a small segment, which is searched from its first slot on, so that
 // a tree of five keys does not cost a block.
 //
-// Threads: the partition's lock guards it. Prefetch alone may run without, and PrefetchRecord if the
-// table never has small segments: directories are published whole and the old ones (together no
+// Threads: the partition's lock guards it. Prefetch alone may run without, and PrefetchRecord if
+// the table never has small segments: directories are published whole and the old ones (together no
 // larger than the new one) are kept until Clear.
 #pragma once
 
@@ -80,8 +80,8 @@ class BasicTable {
     if (reference == 0) return nullptr;
     Segment* segment = SegmentOf(reference);
     const std::uint64_t tag = TagOf(hash, DepthOf(reference));
-    const auto offset = reinterpret_cast<std::uintptr_t>(hint) -
-                        reinterpret_cast<std::uintptr_t>(segment->slots);
+    const auto offset =
+        reinterpret_cast<std::uintptr_t>(hint) - reinterpret_cast<std::uintptr_t>(segment->slots);
     if (offset < (kSlots - 1) * sizeof(Slot) && !IsSmall(reference) && TagIn(*hint) == tag &&
         RecordAt(*hint)->HasName(name)) [[likely]]
       return const_cast<Slot*>(hint);

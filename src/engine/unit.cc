@@ -9,8 +9,7 @@ void Unit::Put(const Key& key, const Decimal& value, const Decimal& delta) {
 
 void Unit::PutInteger(const Key& key, CounterPlace place, std::int64_t value, std::int64_t delta) {
   keyspace_.ApplyInteger(key, place, value, now_);
-  EncodeMutation({.type = MutationType::kCounter, .name = key.name, .value = value, .delta = delta},
-                 bytes_);
+  EncodeIntegerMutation(key.name, value, delta, bytes_);
   ++changes_;
   watches_.Touch(key.name);
 }
