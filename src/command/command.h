@@ -69,6 +69,10 @@ inline bool Given(std::string_view word) {
   return word.data() != nullptr;
 }
 
+// Requests whose usual case has a short way; see HotPath.
+enum class HotForm : std::uint8_t { kNone, kIncr, kDecr, kIncrBy, kDecrBy, kGet, kMGet };
+constexpr std::size_t kHotForms = 7;
+
 // Flags, to be or-ed.
 enum Flag : std::uint32_t {
   kWrite = 1u << 0,
@@ -113,6 +117,7 @@ struct Command {
   std::vector<std::string_view> errors = {};
   std::vector<Example> examples = {};
   Handler handler = nullptr;  // null for a container whose subcommands do the work
+  HotForm hot = HotForm::kNone;
 
   // Derived when the entry is added to the table.
   int arity = 0;  // as in COMMAND INFO: negative means "at least"

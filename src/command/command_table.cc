@@ -2,10 +2,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <utility>
 
 #include "base/assert.h"
+#include "base/prng.h"
 #include "base/text.h"
 #include "command/command.h"
 
@@ -116,6 +118,47 @@ struct CommandTable::Index {
   std::map<std::pair<int, std::string_view>, const Command*> json;
   std::array<Slot, kSlots> slots;
 
+  // Names of 4 to 8 letters, or 3: their bytes in one word, and a multiplier that sends each to a
+  // slot of its own. One multiplication and one comparison find what nearly every request names.
+  static constexpr int kShortBits = 11;
+  struct ShortSlot {
+    std::uint64_t word = 0;
+    const Command* command = nullptr;
+  };
+  std::array<ShortSlot, std::size_t{1} << kShortBits> short_slots;
+  std::uint64_t multiplier = 0;
+
+  static std::uint64_t Load(const char* bytes, std::size_t size) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes, size);
+    return word;
+  }
+  // 0 for names of other lengths. The same for two names of one length means the same letters, the
+  // case apart, if one has only letters: nothing else becomes a letter by setting 0x20.
+  static std::uint64_t WordOf(std::string_view name) {
+    const char* p = name.data();
+    if (name.size() == 3) return Load(p, 2) | Load(p + 2, 1) << 16 | 0x202020;
+    if (name.size() < 4 || name.size() > 8) return 0;
+    return Load(p, 4) | Load(p + name.size() - 4, 4) << 32 | 0x2020202020202020;
+  }
+  std::size_t ShortSlotOf(std::uint64_t word) const {
+    return word * multiplier >> (64 - kShortBits);
+  }
+  static bool OnlyLetters(std::string_view name) {
+    return std::all_of(name.begin(), name.end(), [](char c) { return c >= 'a' && c <= 'z'; });
+  }
+  bool FillShortSlots() {
+    short_slots.fill({});
+    for (const auto& command : commands) {
+      const std::uint64_t word = WordOf(command->name);
+      if (word == 0 || !OnlyLetters(command->name) || (command->flags & kJsonOnly) != 0) continue;
+      ShortSlot& slot = short_slots[ShortSlotOf(word)];
+      if (slot.command != nullptr) return false;
+      slot = {.word = word, .command = command.get()};
+    }
+    return true;
+  }
+
   // Setting 0x20 lower-cases letters and merges some other bytes; the comparison tells them apart.
   static std::uint32_t Start() { return 2166136261u; }
   static std::uint32_t Mix(std::uint32_t hash, std::string_view bytes) {
@@ -206,6 +249,10 @@ CommandTable::CommandTable() : index_(std::make_unique<Index>()) {
             [&](const Command* a, const Command* b) { return order(a) < order(b); });
   std::sort(index_->json_only.begin(), index_->json_only.end(),
             [](const Command* a, const Command* b) { return a->name < b->name; });
+  Prng prng(1);
+  do {
+    index_->multiplier = prng.Next() | 1;
+  } while (!index_->FillShortSlots());
   for (const auto& command : index_->commands) {
     std::sort(command->subcommands.begin(), command->subcommands.end(),
               [](const Command* a, const Command* b) { return a->name < b->name; });
@@ -232,6 +279,11 @@ void CommandTable::Add(Command command) {
 }
 
 const Command* CommandTable::Find(std::string_view name) const {
+  if (const std::uint64_t word = Index::WordOf(name); word != 0) {
+    const Index::ShortSlot& slot = index_->short_slots[index_->ShortSlotOf(word)];
+    if (slot.word == word && slot.command->name.size() == name.size()) [[likely]]
+      return slot.command;
+  }
   if (name.size() > Index::kMaxNameBytes) return nullptr;
   const Command* found =
       index_->Look(Index::Mix(Index::Start(), name),

@@ -152,7 +152,8 @@ void AddIncrements(CommandTable& table) {
              .errors = {kNotAnInteger, kWouldOverflow, kOutOfRange, kWrongType},
              .examples = {{"INCR visits", "\"1\"", "(integer) 1"},
                           {"INCR visits", "\"2\"", "(integer) 2"}},
-             .handler = Incr});
+             .handler = Incr,
+             .hot = HotForm::kIncr});
   table.Add({.name = "incrby",
              .summary = "Adds a number to a counter. Fractions only in the discnt dialect.",
              .group = "string",
@@ -162,7 +163,8 @@ void AddIncrements(CommandTable& table) {
              .examples = {{"INCRBY sold 5", "\"5\"", "(integer) 5"},
                           {"INCRBY sold 0.5", "\"5.5\"",
                            "(error) ERR value is not an integer or out of range"}},
-             .handler = IncrBy});
+             .handler = IncrBy,
+             .hot = HotForm::kIncrBy});
   table.Add(
       {.name = "incrbyfloat",
        .summary = "Adds a decimal number to a counter, exactly: up to 17 digits after the "
@@ -185,7 +187,8 @@ void AddDecrements(CommandTable& table) {
              .arguments = {key, {.name = "ignored", .optional = true}},
              .errors = {kNotAnInteger, kWouldOverflow, kOutOfRange, kWrongType},
              .examples = {{"DECR stock", "\"-1\"", "(integer) -1"}},
-             .handler = Decr});
+             .handler = Decr,
+             .hot = HotForm::kDecr});
   table.Add({.name = "decrby",
              .summary = "Subtracts a number from a counter. Fractions only in the discnt dialect.",
              .group = "string",
@@ -193,7 +196,8 @@ void AddDecrements(CommandTable& table) {
              .arguments = {key, {.name = "decrement", .type = ArgumentType::kInteger}},
              .errors = {kNotAnInteger, kNotAFloat, kWouldOverflow, kOutOfRange, kWrongType},
              .examples = {{"DECRBY stock 3", "\"-3\"", "(integer) -3"}},
-             .handler = DecrBy});
+             .handler = DecrBy,
+             .hot = HotForm::kDecrBy});
 }
 
 void AddDiscntCounters(CommandTable& table) {

@@ -58,7 +58,14 @@ bool IsExec(const Command& command) {
 }  // namespace
 
 Dispatcher::Dispatcher(ServerState& server, WorkerStats& stats)
-    : server_(server), stats_(stats), unit_(server.keyspace, server.watches) {}
+    : server_(server),
+      stats_(stats),
+      unit_(server.keyspace, server.watches),
+      hot_path_(server, stats, unit_, calls_until_timed_) {}
+
+bool Dispatcher::TimesEveryCall(const Values& values) {
+  return values.slowlog_log_slower_than >= 0 && values.slowlog_log_slower_than < kMeasureAllBelowUs;
+}
 
 const Command* Dispatcher::Resolve(std::span<const std::string_view> args) const {
   if (args.empty()) return nullptr;
@@ -314,8 +321,7 @@ void Dispatcher::Call(Session& session, const Command& command,
   Bump(counts.calls);
   const bool had_error = reply.error() != nullptr;
 
-  const std::int64_t slow = server_.settings.values().slowlog_log_slower_than;
-  const bool sampled = (command.flags & kFast) != 0 && (slow < 0 || slow >= kMeasureAllBelowUs);
+  const bool sampled = (command.flags & kFast) != 0 && !TimesEveryCall(server_.settings.values());
   if (sampled && calls_until_timed_ != 0) [[likely]] {
     --calls_until_timed_;
     command.handler(context);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "command/context.h"
+#include "command/hot_path.h"
 
 namespace jeton::command {
 
@@ -41,6 +42,11 @@ class Dispatcher {
   // request and asks again when the pause is over or the workers are woken.
   bool MustPause(const Session& session, std::span<const std::string_view> args, Now now) const;
   bool MustPause(const Session& session, const Command* command, Now now) const;
+
+  // The short way, to be tried before Execute.
+  HotPath& hot_path() { return hot_path_; }
+  // The slow log wants entries that sampling would miss.
+  static bool TimesEveryCall(const Values& values);
 
   // Looks a request's command up, subcommands included; null if unknown.
   const Command* Resolve(std::span<const std::string_view> args) const;
@@ -76,6 +82,7 @@ class Dispatcher {
   std::vector<unsigned> partitions_;  // of the running command's keys, sorted
   bool in_exec_ = false;
   std::uint32_t calls_until_timed_ = 0;  // for the sampling of fast commands
+  HotPath hot_path_;
 };
 
 }  // namespace jeton::command

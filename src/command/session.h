@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/decimal.h"
@@ -78,7 +79,7 @@ struct Session {
   // for CLIENT LIST and INFO
   WallMs created_ms = 0;
   WallMs last_active_ms = 0;
-  std::string last_command;
+  std::string_view last_command;  // of the command table, which outlives the session
   std::uint64_t commands = 0;
   std::size_t query_buffer_bytes = 0;
   std::size_t output_buffer_bytes = 0;

@@ -304,7 +304,8 @@ void AddReads(CommandTable& table) {
                           {"GET visits", "\"7\""},
                           {"GET visits STATE", "1) \"7\"\n2) \"CONSISTENT\"",
                            "(error) ERR wrong number of arguments for 'get' command"}},
-             .handler = Get});
+             .handler = Get,
+             .hot = HotForm::kGet});
   table.Add({.name = "mget",
              .summary = "The values of several counters, in order.",
              .group = "string",
@@ -314,7 +315,8 @@ void AddReads(CommandTable& table) {
              .examples = {{"MSET a 1 b 2.5", "OK"},
                           {"MGET a b nothing", "1) \"1\"\n2) \"2.5\"\n3) \"0\"",
                            "1) \"1\"\n2) \"2.5\"\n3) (nil)"}},
-             .handler = MGet});
+             .handler = MGet,
+             .hot = HotForm::kMGet});
 }
 
 void AddSets(CommandTable& table) {

@@ -67,7 +67,7 @@ class BasicTable {
     const Slot* slot = segment->slots + HomeOf(tag, IsSmall(reference));
     const Slot* const end = IsSmall(reference) ? segment->end() : segment->slots + kSlots - 1;
     while (slot < end && *slot != 0 && TagIn(*slot) < tag) ++slot;
-    if (slot == end || TagIn(*slot) != tag) return nullptr;
+    if (slot == end || *slot == 0 || TagIn(*slot) != tag) return nullptr;
     const std::uint8_t* record = RecordAt(*slot)->bytes();
     __builtin_prefetch(record, 1);
     __builtin_prefetch(record + RecordT::kUsualBytes - 1, 1);
@@ -82,8 +82,8 @@ class BasicTable {
     const std::uint64_t tag = TagOf(hash, DepthOf(reference));
     const auto offset =
         reinterpret_cast<std::uintptr_t>(hint) - reinterpret_cast<std::uintptr_t>(segment->slots);
-    if (offset < (kSlots - 1) * sizeof(Slot) && !IsSmall(reference) && TagIn(*hint) == tag &&
-        RecordAt(*hint)->HasName(name)) [[likely]]
+    if (offset < (kSlots - 1) * sizeof(Slot) && !IsSmall(reference) && *hint != 0 &&
+        TagIn(*hint) == tag && RecordAt(*hint)->HasName(name)) [[likely]]
       return const_cast<Slot*>(hint);
     return Search(reference, tag, name);
   }

@@ -80,6 +80,43 @@ TEST_F(TableTest, SplitsExtendsAndMerges) {
   EXPECT_EQ(pool_.used_bytes(), 0);
 }
 
+TEST_F(TableTest, AHintThatIsOutOfDateChangesNothing) {
+  const std::vector<std::string> names = Names(1500);
+  std::map<std::string, const Table::Slot*> hints;
+  Prng prng(3);
+  for (int step = 0; step < 20'000; ++step) {
+    const std::string& name = names[prng.Below(names.size())];
+    Table::Slot* slot = table_.Find(Hash(name), name);
+    ASSERT_EQ(table_.Find(Hash(name), name, hints[name]), slot);
+    if (prng.Chance(0.5)) hints[name] = table_.PrefetchRecord(Hash(name));
+    if (slot == nullptr) {
+      Add(name);
+    } else if (prng.Chance(step / 4000 % 2 == 0 ? 0.2 : 0.8)) {
+      Remove(name);
+    }
+  }
+  for (const std::string& name : names) {
+    if (Has(name)) Remove(name);
+  }
+}
+
+// Hashes whose tag is 0 look like empty slots, but for the pointer.
+TEST_F(TableTest, ATagOfZeroIsNotAnEmptySlot) {
+  Record* record = Record::Make(slab_, "name", {});
+  EXPECT_EQ(table_.PrefetchRecord(1), nullptr);
+  table_.Insert(1, record);
+  const Table::Slot* hint = table_.PrefetchRecord(1);
+  ASSERT_NE(hint, nullptr);
+  EXPECT_EQ(table_.Find(1, "name", hint), hint);
+  EXPECT_EQ(table_.Find(1, "other", hint), nullptr);
+  table_.Insert(2, Record::Make(slab_, "second", {}));
+  table_.Erase(1, table_.Find(1, "name"));
+  table_.Erase(2, table_.Find(2, "second"));
+  EXPECT_EQ(table_.PrefetchRecord(1), nullptr);
+  EXPECT_EQ(table_.Find(1, "name", hint), nullptr);
+  slab_.Clear();
+}
+
 TEST_F(TableTest, ReusesWhatItFreed) {
   const std::vector<std::string> names = Names(1500);
   Prng prng(2);

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "command/session.h"
+#include "command/settings.h"
 #include "protocol/detect.h"
 #include "protocol/http.h"
 #include "protocol/json.h"
@@ -20,6 +21,13 @@ namespace jeton::node {
 
 struct Connection {
   explicit Connection(const RespParser::Limits& limits) : parser(limits) {}
+
+  static RespParser::Limits LimitsOf(const command::Values& values, bool authenticated) {
+    RespParser::Limits limits;
+    limits.unauthenticated = !authenticated;
+    limits.bulk_bytes = static_cast<std::size_t>(values.max_argument_bytes);
+    return limits;
+  }
 
   command::Session session;
   Protocol protocol = Protocol::kNeedMore;  // decided by the first bytes

@@ -203,6 +203,8 @@ Status Node::WriteOriginRecord(const RecoveryReport& report) {
 // ---- the log
 
 void Node::Append(std::string_view unit) {
+  if (store_->log().TryMerge(unit)) [[likely]]
+    return;
   auto appended = store_->log().Append(RecordType::kCommit, unit);
   while (!appended && appended.error().kind == ErrorKind::kUnavailable) {
     // The staging buffer is full: wait for the disk rather than grow without a bound.

@@ -3,32 +3,15 @@
 #include <algorithm>
 
 #include "command/subscription_feed.h"
-#include "node/http_api.h"
 #include "node/node.h"
 
 namespace jeton::node {
 namespace {
 
-constexpr std::size_t kSlotAhead = 24;    // requests between the fetch of a slot and its use
-constexpr std::size_t kRecordAhead = 12;  // likewise of a record
-constexpr std::size_t kKeptOutputCapacity = 64u << 10;
-
 constexpr std::string_view kProtectedModeText =
     "-DENIED Jeton is running in protected mode because no password is set and this connection "
     "does not come from the loopback interface. Set 'requirepass', or connect from the same host, "
     "or turn 'protected-mode' off if nobody else can reach this port.\r\n";
-
-RespParser::Limits LimitsOf(const command::Values& values, bool authenticated) {
-  RespParser::Limits limits;
-  limits.unauthenticated = !authenticated;
-  limits.bulk_bytes = static_cast<std::size_t>(values.max_argument_bytes);
-  return limits;
-}
-
-template <typename T>
-void Remove(std::vector<T*>& from, T* what) {
-  from.erase(std::remove(from.begin(), from.end(), what), from.end());
-}
 
 }  // namespace
 
@@ -47,7 +30,8 @@ Worker::~Worker() {
 Connection& Worker::Open(const Peer& peer, Now now) {
   command::ServerState& state = node_.state();
   const command::Values& values = state.settings.values();
-  auto owned = std::make_unique<Connection>(LimitsOf(values, values.requirepass.empty()));
+  auto owned =
+      std::make_unique<Connection>(Connection::LimitsOf(values, values.requirepass.empty()));
   Connection& connection = *owned;
   command::Session& session = connection.session;
   session.address = peer.address;
@@ -83,10 +67,10 @@ Connection& Worker::Open(const Peer& peer, Now now) {
 
 void Worker::Close(Connection& connection) {
   command::CloseSession(node_.state(), connection.session);
-  Remove(queued_, &connection);
-  Remove(gated_, &connection);
-  Remove(sendable_, &connection);
-  Remove(subscribers_, &connection);
+  std::erase(queued_, &connection);
+  std::erase(gated_, &connection);
+  std::erase(sendable_, &connection);
+  std::erase(subscribers_, &connection);
   connections_.erase(connection.session.id);
 }
 
@@ -147,354 +131,6 @@ void Worker::Queue(Connection& connection) {
   if (connection.queued || connection.dead) return;
   connection.queued = true;
   queued_.push_back(&connection);
-}
-
-// ---- the turn
-
-void Worker::RunTurn(Now now) {
-  if (check_sessions_.load(std::memory_order_acquire)) CheckSessions();
-  if (has_monitor_lines_.load(std::memory_order_acquire)) DeliverMonitorLines();
-  if (queued_.empty()) return;
-  turn_.clear();
-  turn_.swap(queued_);
-  for (Connection* connection : turn_) connection->queued = false;
-
-  CheckMemory();
-  ExecuteAll(now);
-  FinishTurn(now);
-}
-
-void Worker::CheckMemory() {
-  command::ServerState& state = node_.state();
-  const std::int64_t limit = state.settings.values().maxmemory;
-  const bool over = limit > 0 && state.keyspace.used_bytes() > static_cast<std::uint64_t>(limit);
-  state.over_maxmemory.store(over, std::memory_order_relaxed);
-}
-
-bool Worker::Recognise(Connection& connection) {
-  if (connection.protocol == Protocol::kNeedMore) connection.protocol = Detect(connection.input());
-  if (connection.protocol == Protocol::kTls) {
-    Cut(connection, "it speaks TLS, which is not configured");
-  }
-  return connection.protocol != Protocol::kNeedMore && !connection.dead;
-}
-
-void Worker::ParseResp(Connection& connection) {
-  if (connection.parser.limits().unauthenticated == connection.session.authenticated) {
-    connection.parser.SetLimits(
-        LimitsOf(node_.state().settings.values(), connection.session.authenticated));
-  }
-  const std::string_view input = connection.input();
-  std::size_t position = 0;
-  for (std::size_t n = 0; n < kRequestsPerTurn; ++n) {
-    std::size_t consumed = 0;
-    const std::size_t first_argument = arguments_.size();
-    const auto outcome = connection.parser.Next(input.substr(position), consumed, arguments_);
-    position += consumed;
-    if (outcome == RespParser::Outcome::kNeedMore) {
-      connection.parsed = position;
-      return;
-    }
-    AddRequest(connection, first_argument, position);
-    if (outcome == RespParser::Outcome::kError) break;
-  }
-  connection.parsed = position;
-  Queue(connection);  // there may be more in its input
-}
-
-void Worker::AddRequest(Connection& connection, std::size_t first_argument, std::size_t input_end) {
-  Request request{.connection = &connection,
-                  .first_argument = static_cast<std::uint32_t>(first_argument),
-                  .argument_count = static_cast<std::uint32_t>(arguments_.size() - first_argument),
-                  .input_end = input_end,
-                  .command = nullptr,
-                  .key = {}};
-  if (request.argument_count > 0) {
-    const std::span args(arguments_.data() + first_argument, request.argument_count);
-    request.command = dispatcher_.Resolve(args);
-    if (request.command != nullptr && request.command->first_key > 0 &&
-        static_cast<std::uint32_t>(request.command->first_key) < request.argument_count) {
-      request.key =
-          node_.keyspace().MakeKey(args[static_cast<std::size_t>(request.command->first_key)]);
-    }
-  }
-  requests_.push_back(request);
-}
-
-void Worker::ExecuteAll(Now now) {
-  arguments_.clear();
-  requests_.clear();
-  for (Connection* connection : turn_) {
-    connection->consumed = connection->parsed = 0;
-    if (!ContinueQuery(*connection, now)) continue;
-    if (connection->input().empty() || !Recognise(*connection)) continue;
-    if (connection->protocol == Protocol::kResp) ParseResp(*connection);
-  }
-  const std::size_t count = requests_.size();
-  // A pipeline of three stages: the table's slot of a key is fetched first, then its record, and
-  // when the request runs both are in the cache.
-  for (std::size_t i = 0; i < count + kSlotAhead; ++i) {
-    if (i < count && requests_[i].key.hash != 0) node_.keyspace().Prefetch(requests_[i].key);
-    const std::size_t record = i - (kSlotAhead - kRecordAhead);  // wraps at first: out of range
-    if (record < count && requests_[record].key.hash != 0) {
-      node_.keyspace().PrefetchRecord(requests_[record].key);
-    }
-    if (i >= kSlotAhead) ExecuteOne(requests_[i - kSlotAhead], now);
-  }
-  for (Connection* connection : turn_) {
-    if (connection->dead || connection->Waits() || connection->input().empty()) continue;
-    if (connection->protocol == Protocol::kHttp) ServeHttp(*connection, now);
-    if (connection->protocol == Protocol::kJson) ServeJson(*connection, now);
-    if (connection->protocol == Protocol::kResp && !connection->close_when_sent) {
-      connection->consumed = connection->parsed;
-    }
-  }
-}
-
-void Worker::ExecuteOne(const Request& request, Now now) {
-  Connection& connection = *request.connection;
-  if (connection.dead || connection.close_when_sent || connection.Waits()) return;
-  if (request.argument_count == 0) {
-    connection.out.append("-ERR ").append(connection.parser.error()).append("\r\n");
-    connection.close_when_sent = true;
-    connection.consumed = request.input_end;
-    ++connection.turn_replies;
-    return;
-  }
-  const std::span args(arguments_.data() + request.first_argument, request.argument_count);
-  if (dispatcher_.MustPause(connection.session, args, now)) [[unlikely]] {
-    connection.held_back = true;
-    ++held_back_;
-    return;
-  }
-  Reply reply(connection.out,
-              connection.session.resp == 3 ? ReplyFormat::kResp3 : ReplyFormat::kResp2);
-  dispatcher_.Execute(connection.session, args, now, reply, request.command, request.key);
-  connection.consumed = request.input_end;
-  if (connection.session.query == nullptr) ++connection.turn_replies;
-  if (connection.session.close_after_reply) connection.close_when_sent = true;
-  if (!connection.session.subscriptions.empty() && !connection.in_subscriber_list) {
-    connection.in_subscriber_list = true;
-    subscribers_.push_back(&connection);
-  }
-  WithinOutputLimit(connection);
-}
-
-// One slice of what the connection's last command left to do. False while it goes on.
-bool Worker::ContinueQuery(Connection& connection, Now now) {
-  if (connection.session.query == nullptr) [[likely]]
-    return true;
-  Reply reply(connection.out,
-              connection.session.resp == 3 ? ReplyFormat::kResp3 : ReplyFormat::kResp2);
-  const bool done = connection.protocol == Protocol::kJson
-                        ? karma_.Continue(connection.session, now, connection.out)
-                        : dispatcher_.Continue(connection.session, now, reply);
-  if (done) ++connection.turn_replies;
-  return done && WithinOutputLimit(connection);
-}
-
-void Worker::ServeHttp(Connection& connection, Now now) {
-  if (connection.http == nullptr) connection.http = std::make_unique<HttpParser>();
-  const std::string_view input = connection.input();
-  std::size_t position = 0;
-  while (!connection.close_when_sent) {
-    HttpRequest request;
-    std::size_t consumed = 0;
-    const auto outcome = connection.http->Next(input.substr(position), consumed, request);
-    position += consumed;
-    if (outcome == HttpParser::Outcome::kNeedMore) {
-      if (connection.http->TakeContinue()) connection.out += "HTTP/1.1 100 Continue\r\n\r\n";
-      break;
-    }
-    if (outcome == HttpParser::Outcome::kError) {
-      AppendHttpResponse(connection.out, {.status = connection.http->error_status(),
-                                          .body = connection.http->error() + "\n",
-                                          .keep_alive = false});
-      connection.close_when_sent = true;
-      break;
-    }
-    AnswerHttp(node_, request, now, connection.out);
-    ++connection.turn_replies;
-    if (!request.keep_alive) connection.close_when_sent = true;
-    if (!WithinOutputLimit(connection)) break;
-  }
-  connection.consumed = position;
-}
-
-void Worker::ServeJson(Connection& connection, Now now) {
-  const std::string_view input = connection.input();
-  std::size_t requests = 0;
-  while (!connection.close_when_sent && !connection.Waits()) {
-    if (requests++ == kRequestsPerTurn) return Queue(connection);
-    std::size_t consumed = 0;
-    std::string_view line;
-    const auto outcome =
-        connection.json_lines.Next(input.substr(connection.consumed), consumed, line);
-    if (outcome == JsonLineParser::Outcome::kTooLong) {
-      command::AppendKarmaTooLong(connection.session, connection.out);
-      connection.close_when_sent = true;
-    } else if (outcome == JsonLineParser::Outcome::kLine &&
-               karma_.Execute(connection.session, line, now, connection.out) ==
-                   command::KarmaRequests::Outcome::kPaused) {
-      connection.held_back = true;
-      ++held_back_;
-      return;
-    }
-    connection.consumed += consumed;
-    if (outcome == JsonLineParser::Outcome::kNeedMore) return;
-    if (connection.session.query == nullptr) ++connection.turn_replies;
-    if (!WithinOutputLimit(connection)) return;
-  }
-}
-
-void Worker::FinishTurn(Now) {
-  if (node_.appended_lsn() > node_.safe_lsn()) node_.CommitSoon();
-  for (Connection* connection : turn_) {
-    KeepRest(*connection);
-    Gate(*connection);
-    // A client that ends in the middle of a request gets no reply to that.
-    if (connection->input_ended && !connection->queued && !connection->Waits()) {
-      connection->close_when_sent = true;
-    }
-    if (connection->close_when_sent || connection->dead) MakeSendable(*connection);
-  }
-  arena_used_ = 0;
-}
-
-void Worker::KeepRest(Connection& connection) {
-  std::string_view rest = connection.input().substr(connection.consumed);
-  if (connection.close_when_sent || connection.dead) rest = {};
-  if (!connection.pending.empty()) {
-    if (rest.empty() && connection.pending.capacity() > kReadBytes) {
-      connection.pending = std::string();
-    } else {
-      connection.pending.erase(0, connection.pending.size() - rest.size());
-    }
-  } else {
-    connection.pending.assign(rest);
-  }
-  connection.fresh = {};
-  connection.consumed = 0;
-  connection.session.query_buffer_bytes = connection.pending.size();
-  connection.parser.ReleaseScratch();
-  if (!connection.Waits()) return;
-  // Requests that were parsed and not run are parsed again: after the next slice of the query, or
-  // when the pause is over (see Tick).
-  connection.parser = RespParser(connection.parser.limits());
-  if (connection.session.query != nullptr) {
-    // An idle one is woken by whoever it waits for.
-    if (!connection.session.query->IsIdle()) Queue(connection);
-  } else {
-    connection.queued = false;
-    Remove(queued_, &connection);
-  }
-}
-
-// ---- output
-
-void Worker::Gate(Connection& connection) {
-  const std::uint32_t replies = connection.turn_replies;
-  connection.turn_replies = 0;
-  connection.session.output_buffer_bytes = connection.out.size() - connection.sent;
-  const std::size_t before =
-      connection.gates.empty() ? connection.sendable : connection.gates.back().end;
-  if (connection.out.size() == before) return;
-  const Lsn lsn = node_.appended_lsn();
-  if (connection.gates.empty() && (gates_failed_ || node_.safe_lsn() >= lsn)) {
-    connection.sendable = connection.out.size();
-    MakeSendable(connection);
-    return;
-  }
-  if (connection.gates.empty()) gated_.push_back(&connection);
-  connection.gates.push_back({.lsn = lsn, .end = connection.out.size(), .replies = replies});
-}
-
-void Worker::Release() {
-  if (gated_.empty()) return;
-  const Lsn safe = node_.safe_lsn();
-  std::size_t kept = 0;
-  for (Connection* connection : gated_) {
-    bool opened = false;
-    while (!connection->gates.empty() && connection->gates.front().lsn <= safe) {
-      connection->sendable = connection->gates.front().end;
-      connection->gates.pop_front();
-      opened = true;
-    }
-    if (opened) MakeSendable(*connection);
-    if (!connection->gates.empty()) gated_[kept++] = connection;
-  }
-  gated_.resize(kept);
-}
-
-void Worker::FailGates() {
-  for (Connection* connection : gated_) {
-    std::uint32_t replies = 0;
-    for (const auto& gate : connection->gates) replies += gate.replies;
-    connection->gates.clear();
-    if (connection->session.query != nullptr) {
-      // Part of its reply may be out already: what followed would be taken for the rest of it.
-      Cut(*connection, "the disk failed while it was being answered");
-      continue;
-    }
-    connection->out.resize(connection->sendable);
-    for (std::uint32_t i = 0; i < replies; ++i) {
-      if (connection->protocol == Protocol::kJson) {
-        command::AppendKarmaDiskFailed(connection->session, connection->out);
-        continue;
-      }
-      connection->out +=
-          "-ERR the disk failed while this command was being stored: its outcome is unknown\r\n";
-    }
-    connection->sendable = connection->out.size();
-    MakeSendable(*connection);
-  }
-  gated_.clear();
-  gates_failed_ = true;
-}
-
-void Worker::MakeSendable(Connection& connection) {
-  if (connection.in_send_list) return;
-  connection.in_send_list = true;
-  sendable_.push_back(&connection);
-}
-
-void Worker::Sent(Connection& connection, std::size_t size) {
-  stats_.net_output_bytes.fetch_add(size, std::memory_order_relaxed);
-  connection.sent += size;
-  ASSERT(connection.sent <= connection.sendable);
-  if (connection.sent == connection.out.size()) {
-    if (connection.out.capacity() > kKeptOutputCapacity) {
-      connection.out = std::string();
-    } else {
-      connection.out.clear();
-    }
-    connection.sent = connection.sendable = 0;
-  } else if (connection.sent > kKeptOutputCapacity && connection.sent > connection.out.size() / 2) {
-    connection.out.erase(0, connection.sent);
-    connection.sendable -= connection.sent;
-    for (auto& gate : connection.gates) gate.end -= connection.sent;
-    connection.sent = 0;
-  }
-  connection.session.output_buffer_bytes = connection.out.size() - connection.sent;
-}
-
-bool Worker::WithinOutputLimit(Connection& connection) {
-  const command::Values& values = node_.state().settings.values();
-  const bool pushes = connection.session.monitor || !connection.session.subscriptions.empty();
-  const auto limit = static_cast<std::size_t>(pushes ? values.output_buffer_limit_pubsub
-                                                     : values.output_buffer_limit);
-  if (limit == 0 || connection.out.size() - connection.sent <= limit) [[likely]]
-    return true;
-  Cut(connection, "its unsent output exceeds the output buffer limit");
-  return false;
-}
-
-void Worker::Cut(Connection& connection, std::string_view why) {
-  if (connection.dead) return;
-  connection.dead = true;
-  node_.environment().say(LogLevel::kWarning,
-                          "Client " + connection.session.address + " is cut: " + std::string(why));
-  MakeSendable(connection);
 }
 
 // ---- time and notes from other threads

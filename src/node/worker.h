@@ -1,7 +1,7 @@
 // Worker: runs the requests of its connections in turns. One thread; many connections.
 //
 //   for each readable connection:  InputSpace -> (bytes) -> Received
-//   RunTurn                        parse all, prefetch, execute in order, gate the replies
+//   RunTurn                        parse, prefetch, execute in batches, gate the replies
 //   for each in sendable():        send out[sent, sendable), then Sent
 //   Release                        when the log has become safe further on
 //   Tick                           about every 100 ms: subscriptions, idle clients
@@ -94,20 +94,28 @@ class Worker {
   int index() const { return index_; }
 
  private:
+  // Requests that are parsed before they run: enough to hide the memory's latency, few enough that
+  // they and their names are still in the first cache then.
+  static constexpr std::size_t kBatch = 128;
+  static_assert(kBatch <= command::HotPath::kRunMax);
+
   struct Request {
-    Connection* connection;
-    std::uint32_t first_argument;
-    std::uint32_t argument_count;
-    std::size_t input_end;  // how much input is used up once it has run
-    const command::Command* command;
-    engine::Key key;
+    Connection* connection = nullptr;
+    std::uint32_t first_argument = 0;
+    std::uint32_t argument_count = 0;
+    std::size_t input_end = 0;  // how much input is used up once it has run
+    const command::Command* command = nullptr;
+    engine::Key key = {};
   };
 
   void Queue(Connection& connection);
   bool Recognise(Connection& connection);
-  void ParseResp(Connection& connection);
+  void ParseResp(Connection& connection, Now now);
   void AddRequest(Connection& connection, std::size_t first_argument, std::size_t input_end);
   void ExecuteAll(Now now);
+  void RunBatch(Now now);
+  template <typename FetchRecord>
+  std::size_t RunHot(std::size_t first, Now now, const FetchRecord& fetch_record);
   void ExecuteOne(const Request& request, Now now);
   void FinishTurn(Now now);
   bool ContinueQuery(Connection& connection, Now now);
@@ -135,7 +143,7 @@ class Worker {
   std::vector<Connection*> gated_;   // have closed gates
   std::vector<Connection*> sendable_;
   std::vector<Connection*> subscribers_;
-  std::vector<std::string_view> arguments_;  // of all requests of the turn
+  std::vector<std::string_view> arguments_;  // of all requests of the batch
   std::vector<Request> requests_;
   bool gates_failed_ = false;
   std::size_t held_back_ = 0;  // how often a request had to wait for the end of a CLIENT PAUSE

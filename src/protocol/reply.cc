@@ -72,6 +72,41 @@ std::string_view ErrorMessage(std::string_view error_text) {
 
 // --- RESP ---
 
+namespace {
+
+unsigned CountDigits(std::uint64_t value) {
+  unsigned digits = 1;
+  for (; value >= 10'000; value /= 10'000) digits += 4;
+  return digits + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
+// How many characters the value takes.
+unsigned WidthOf(std::int64_t value) {
+  return value < 0 ? 1 + CountDigits(0 - static_cast<std::uint64_t>(value))
+                   : CountDigits(static_cast<std::uint64_t>(value));
+}
+
+// The value in `width` characters and a line's end, written where they stay.
+char* PutLine(std::int64_t value, unsigned width, char* out) {
+  DigitsBefore(out + width, value);
+  std::memcpy(out + width, "\r\n", 2);
+  return out + width + 2;
+}
+
+}  // namespace
+
+char* PutIntegerReply(std::int64_t value, char* out) {
+  *out++ = ':';
+  return PutLine(value, WidthOf(value), out);
+}
+
+char* PutIntegerBulk(std::int64_t value, char* out) {
+  const unsigned width = WidthOf(value);
+  *out++ = '$';
+  out = PutLine(width, width < 10 ? 1 : 2, out);
+  return PutLine(value, width, out);
+}
+
 void Reply::Line(char type, std::int64_t value) {
   char buffer[kLineSize];
   char* const end = buffer + kLineSize;
@@ -122,6 +157,11 @@ void Reply::Decimal(const jeton::Decimal& value) {
 }
 
 void Reply::DecimalBulk(const jeton::Decimal& value) {
+  if (!IsJson() && value.IsInt64()) {
+    char line[kIntegerReplyMax];
+    out_->append(line, static_cast<std::size_t>(PutIntegerBulk(value.Int64(), line) - line));
+    return;
+  }
   char buffer[jeton::Decimal::kMaxTextSize];
   Bulk({buffer, value.FormatTo(buffer)});
 }

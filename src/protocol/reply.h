@@ -117,6 +117,12 @@ class Reply {
   Frame frames_[kMaxDepth];  // left uninitialised: only JSON uses it
 };
 
+// The bytes of Integer and of a bulk with an integer's digits in RESP, into room for
+// kIntegerReplyMax bytes; they return where it ends.
+constexpr std::size_t kIntegerReplyMax = 32;
+char* PutIntegerReply(std::int64_t value, char* out);
+char* PutIntegerBulk(std::int64_t value, char* out);
+
 // "WRONGTYPE" of "WRONGTYPE Operation against ..."; "ERR" if the text has no code in front.
 std::string_view ErrorCode(std::string_view error_text);
 // The text without its code, for dialects that have none.

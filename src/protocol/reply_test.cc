@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "protocol/json.h"
 #include "protocol/resp_value.h"
@@ -31,6 +32,21 @@ void ExpectAll(std::string_view resp2, std::string_view resp3, std::string_view 
 
 Decimal Dec(std::string_view text) {
   return Decimal::Parse(text).value();
+}
+
+TEST(Reply, WritesIntegersAheadOfAReply) {
+  std::vector<std::int64_t> values = {std::numeric_limits<std::int64_t>::min(),
+                                      std::numeric_limits<std::int64_t>::max()};
+  for (std::int64_t power = 1; power <= 100'000'000'000'000'000; power *= 10) {
+    values.insert(values.end(), {power, -power, power - 1, 1 - power});
+  }
+  for (const std::int64_t value : values) {
+    char bytes[kIntegerReplyMax];
+    const std::string digits = std::to_string(value);
+    EXPECT_EQ(std::string(bytes, PutIntegerReply(value, bytes)), ":" + digits + "\r\n");
+    EXPECT_EQ(std::string(bytes, PutIntegerBulk(value, bytes)),
+              "$" + std::to_string(digits.size()) + "\r\n" + digits + "\r\n");
+  }
 }
 
 TEST(Reply, WritesStrings) {

@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -70,6 +71,20 @@ class LogWriter {
   }
   Result<Lsn> Append(RecordType type, std::string_view payload) {
     return Append(type, std::span(&payload, 1));
+  }
+
+  // The short way for a small unit: true if it joined the COMMIT record that is open. Else nothing
+  // has happened, and Append it must be.
+  bool TryMerge(std::string_view unit) {
+    if (state() == State::kFailed) return false;
+    const std::lock_guard guard(lock_);
+    const std::size_t size = staged_.size() + unit.size();
+    if (open_record_ == kNone || size - open_record_ > kMergedCommitMax ||
+        size + kRecordHeaderSize + kRecordAlignment > options_.staged_bytes_max)
+      return false;
+    staged_.append(unit);
+    staged_bytes_.store(size, std::memory_order_relaxed);
+    return true;
   }
 
   // Writes everything appended before the call; with `sync` it is durable when this returns well.

@@ -1,0 +1,285 @@
+// Worker, the turn: requests are parsed and run, and what is left of the input is kept.
+#include <algorithm>
+
+#include "node/http_api.h"
+#include "node/node.h"
+#include "node/worker.h"
+
+namespace jeton::node {
+namespace {
+
+constexpr std::size_t kRecordAhead = 12;  // requests between the fetch of a record and its use
+
+}  // namespace
+
+void Worker::RunTurn(Now now) {
+  if (check_sessions_.load(std::memory_order_acquire)) CheckSessions();
+  if (has_monitor_lines_.load(std::memory_order_acquire)) DeliverMonitorLines();
+  if (queued_.empty()) return;
+  turn_.clear();
+  turn_.swap(queued_);
+  for (Connection* connection : turn_) connection->queued = false;
+
+  CheckMemory();
+  ExecuteAll(now);
+  FinishTurn(now);
+}
+
+void Worker::CheckMemory() {
+  command::ServerState& state = node_.state();
+  const std::int64_t limit = state.settings.values().maxmemory;
+  const bool over = limit > 0 && state.keyspace.used_bytes() > static_cast<std::uint64_t>(limit);
+  state.over_maxmemory.store(over, std::memory_order_relaxed);
+}
+
+bool Worker::Recognise(Connection& connection) {
+  if (connection.protocol == Protocol::kNeedMore) connection.protocol = Detect(connection.input());
+  if (connection.protocol == Protocol::kTls) {
+    Cut(connection, "it speaks TLS, which is not configured");
+  }
+  return connection.protocol != Protocol::kNeedMore && !connection.dead;
+}
+
+void Worker::ParseResp(Connection& connection, Now now) {
+  if (connection.parser.limits().unauthenticated == connection.session.authenticated) {
+    connection.parser.SetLimits(
+        Connection::LimitsOf(node_.state().settings.values(), connection.session.authenticated));
+  }
+  const std::string_view input = connection.input();
+  std::size_t position = 0;
+  for (std::size_t n = 0; n < kRequestsPerTurn; ++n) {
+    if (requests_.size() == kBatch) {
+      RunBatch(now);
+      if (connection.dead || connection.close_when_sent || connection.Waits()) return;
+    }
+    std::size_t consumed = 0;
+    const std::size_t first_argument = arguments_.size();
+    const auto outcome = connection.parser.Next(input.substr(position), consumed, arguments_);
+    position += consumed;
+    connection.parsed = position;
+    if (outcome == RespParser::Outcome::kNeedMore) return;
+    AddRequest(connection, first_argument, position);
+    if (outcome == RespParser::Outcome::kError) break;
+  }
+  Queue(connection);  // there may be more in its input
+}
+
+void Worker::AddRequest(Connection& connection, std::size_t first_argument, std::size_t input_end) {
+  Request& request = requests_.emplace_back();
+  request.connection = &connection;
+  request.first_argument = static_cast<std::uint32_t>(first_argument);
+  request.argument_count = static_cast<std::uint32_t>(arguments_.size() - first_argument);
+  request.input_end = input_end;
+  if (request.argument_count == 0) return;
+  const std::span args(arguments_.data() + first_argument, request.argument_count);
+  request.command = dispatcher_.Resolve(args);
+  if (request.command != nullptr && request.command->first_key > 0 &&
+      static_cast<std::uint32_t>(request.command->first_key) < request.argument_count) {
+    request.key =
+        node_.keyspace().MakeKey(args[static_cast<std::size_t>(request.command->first_key)]);
+    node_.keyspace().Prefetch(request.key);
+  }
+}
+
+void Worker::ExecuteAll(Now now) {
+  for (Connection* connection : turn_) {
+    connection->consumed = connection->parsed = 0;
+    if (!ContinueQuery(*connection, now)) continue;
+    if (connection->input().empty() || !Recognise(*connection)) continue;
+    if (connection->protocol == Protocol::kResp) ParseResp(*connection, now);
+  }
+  RunBatch(now);
+  for (Connection* connection : turn_) {
+    if (connection->dead || connection->Waits() || connection->input().empty()) continue;
+    if (connection->protocol == Protocol::kHttp) ServeHttp(*connection, now);
+    if (connection->protocol == Protocol::kJson) ServeJson(*connection, now);
+    if (connection->protocol == Protocol::kResp && !connection->close_when_sent) {
+      connection->consumed = connection->parsed;
+    }
+  }
+}
+
+// The table's slots of the keys were fetched while the requests were parsed; here their records are
+// fetched some requests ahead, so that both are in the cache when a request runs.
+void Worker::RunBatch(Now now) {
+  const std::size_t count = requests_.size();
+  const auto fetch_record = [&](std::size_t i) {
+    if (i < count && requests_[i].key.hash != 0) node_.keyspace().PrefetchRecord(requests_[i].key);
+  };
+  for (std::size_t i = 0; i < kRecordAhead; ++i) fetch_record(i);
+  std::size_t next = 0;
+  while (next < count) {
+    const std::size_t first = next;
+    next = RunHot(first, now, fetch_record);
+    if (next > first) continue;
+    fetch_record(next + kRecordAhead);
+    ExecuteOne(requests_[next++], now);
+  }
+  requests_.clear();
+  arguments_.clear();
+}
+
+// As many requests of one connection from `first` on as can go the short way. Returns the next.
+template <typename FetchRecord>
+std::size_t Worker::RunHot(std::size_t first, Now now, const FetchRecord& fetch_record) {
+  Connection& connection = *requests_[first].connection;
+  command::HotPath& hot = dispatcher_.hot_path();
+  if (connection.dead || connection.close_when_sent || connection.Waits() ||
+      !hot.Begin(connection.session, now))
+    return first;
+  std::size_t i = first;
+  for (; i < requests_.size() && requests_[i].connection == &connection; ++i) {
+    const Request& request = requests_[i];
+    if (request.command == nullptr || request.command->hot == command::HotForm::kNone) break;
+    const std::span args(arguments_.data() + request.first_argument, request.argument_count);
+    if (!hot.Execute(*request.command, args, request.key)) break;
+    fetch_record(i + kRecordAhead);
+  }
+  if (i == first) return first;
+  hot.End(connection.out);
+  connection.consumed = requests_[i - 1].input_end;
+  connection.turn_replies += static_cast<std::uint32_t>(i - first);
+  WithinOutputLimit(connection);
+  return i;
+}
+
+void Worker::ExecuteOne(const Request& request, Now now) {
+  Connection& connection = *request.connection;
+  if (connection.dead || connection.close_when_sent || connection.Waits()) return;
+  if (request.argument_count == 0) {
+    connection.out.append("-ERR ").append(connection.parser.error()).append("\r\n");
+    connection.close_when_sent = true;
+    connection.consumed = request.input_end;
+    ++connection.turn_replies;
+    return;
+  }
+  const std::span args(arguments_.data() + request.first_argument, request.argument_count);
+  if (dispatcher_.MustPause(connection.session, args, now)) [[unlikely]] {
+    connection.held_back = true;
+    ++held_back_;
+    return;
+  }
+  Reply reply(connection.out,
+              connection.session.resp == 3 ? ReplyFormat::kResp3 : ReplyFormat::kResp2);
+  dispatcher_.Execute(connection.session, args, now, reply, request.command, request.key);
+  connection.consumed = request.input_end;
+  if (connection.session.query == nullptr) ++connection.turn_replies;
+  if (connection.session.close_after_reply) connection.close_when_sent = true;
+  if (!connection.session.subscriptions.empty() && !connection.in_subscriber_list) {
+    connection.in_subscriber_list = true;
+    subscribers_.push_back(&connection);
+  }
+  WithinOutputLimit(connection);
+}
+
+// One slice of what the connection's last command left to do. False while it goes on.
+bool Worker::ContinueQuery(Connection& connection, Now now) {
+  if (connection.session.query == nullptr) [[likely]]
+    return true;
+  Reply reply(connection.out,
+              connection.session.resp == 3 ? ReplyFormat::kResp3 : ReplyFormat::kResp2);
+  const bool done = connection.protocol == Protocol::kJson
+                        ? karma_.Continue(connection.session, now, connection.out)
+                        : dispatcher_.Continue(connection.session, now, reply);
+  if (done) ++connection.turn_replies;
+  return done && WithinOutputLimit(connection);
+}
+
+void Worker::ServeHttp(Connection& connection, Now now) {
+  if (connection.http == nullptr) connection.http = std::make_unique<HttpParser>();
+  const std::string_view input = connection.input();
+  std::size_t position = 0;
+  while (!connection.close_when_sent) {
+    HttpRequest request;
+    std::size_t consumed = 0;
+    const auto outcome = connection.http->Next(input.substr(position), consumed, request);
+    position += consumed;
+    if (outcome == HttpParser::Outcome::kNeedMore) {
+      if (connection.http->TakeContinue()) connection.out += "HTTP/1.1 100 Continue\r\n\r\n";
+      break;
+    }
+    if (outcome == HttpParser::Outcome::kError) {
+      AppendHttpResponse(connection.out, {.status = connection.http->error_status(),
+                                          .body = connection.http->error() + "\n",
+                                          .keep_alive = false});
+      connection.close_when_sent = true;
+      break;
+    }
+    AnswerHttp(node_, request, now, connection.out);
+    ++connection.turn_replies;
+    if (!request.keep_alive) connection.close_when_sent = true;
+    if (!WithinOutputLimit(connection)) break;
+  }
+  connection.consumed = position;
+}
+
+void Worker::ServeJson(Connection& connection, Now now) {
+  const std::string_view input = connection.input();
+  std::size_t requests = 0;
+  while (!connection.close_when_sent && !connection.Waits()) {
+    if (requests++ == kRequestsPerTurn) return Queue(connection);
+    std::size_t consumed = 0;
+    std::string_view line;
+    const auto outcome =
+        connection.json_lines.Next(input.substr(connection.consumed), consumed, line);
+    if (outcome == JsonLineParser::Outcome::kTooLong) {
+      command::AppendKarmaTooLong(connection.session, connection.out);
+      connection.close_when_sent = true;
+    } else if (outcome == JsonLineParser::Outcome::kLine &&
+               karma_.Execute(connection.session, line, now, connection.out) ==
+                   command::KarmaRequests::Outcome::kPaused) {
+      connection.held_back = true;
+      ++held_back_;
+      return;
+    }
+    connection.consumed += consumed;
+    if (outcome == JsonLineParser::Outcome::kNeedMore) return;
+    if (connection.session.query == nullptr) ++connection.turn_replies;
+    if (!WithinOutputLimit(connection)) return;
+  }
+}
+
+void Worker::FinishTurn(Now) {
+  if (node_.appended_lsn() > node_.safe_lsn()) node_.CommitSoon();
+  for (Connection* connection : turn_) {
+    KeepRest(*connection);
+    Gate(*connection);
+    // A client that ends in the middle of a request gets no reply to that.
+    if (connection->input_ended && !connection->queued && !connection->Waits()) {
+      connection->close_when_sent = true;
+    }
+    if (connection->close_when_sent || connection->dead) MakeSendable(*connection);
+  }
+  arena_used_ = 0;
+}
+
+void Worker::KeepRest(Connection& connection) {
+  std::string_view rest = connection.input().substr(connection.consumed);
+  if (connection.close_when_sent || connection.dead) rest = {};
+  if (!connection.pending.empty()) {
+    if (rest.empty() && connection.pending.capacity() > kReadBytes) {
+      connection.pending = std::string();
+    } else {
+      connection.pending.erase(0, connection.pending.size() - rest.size());
+    }
+  } else {
+    connection.pending.assign(rest);
+  }
+  connection.fresh = {};
+  connection.consumed = 0;
+  connection.session.query_buffer_bytes = connection.pending.size();
+  connection.parser.ReleaseScratch();
+  if (!connection.Waits()) return;
+  // Requests that were parsed and not run are parsed again: after the next slice of the query, or
+  // when the pause is over (see Tick).
+  connection.parser = RespParser(connection.parser.limits());
+  if (connection.session.query != nullptr) {
+    // An idle one is woken by whoever it waits for.
+    if (!connection.session.query->IsIdle()) Queue(connection);
+  } else {
+    connection.queued = false;
+    std::erase(queued_, &connection);
+  }
+}
+
+}  // namespace jeton::node
