@@ -30,15 +30,16 @@ enum class ApplyOutcome : std::uint8_t {
 enum class DigestOutcome : std::uint8_t { kEqual, kDifferent, kNotComparable };
 
 // What a donor begins with. `handle` names the transfer in later calls; `vector` is what the scan
-// covers at least; `head` is opaque, at most kPayloadBytesMax - 64 KiB.
+// covers at least; `head` is opaque, at most kFrameBytesMax.
 struct StateStart {
   std::uint64_t handle = 0;
   crdt::VersionVector vector;
   std::string head;
 };
 
-// One piece of a state: opaque bytes; with `end` the last one, after which the receiver knows
-// exactly `end_vector` (the frames between the scan's cut and its end are among the pieces).
+// One chunk of a state: opaque bytes, at most kFrameBytesMax; with `end` the last one (it may be
+// empty), after which the receiver knows exactly `end_vector` (the frames between the scan's cut
+// and its end are among the chunks).
 struct StateChunk {
   std::string bytes;
   bool end = false;
@@ -111,17 +112,21 @@ class Host {
   virtual void StateEnd(std::uint64_t handle) = 0;
 
   // --- state transfer, as receiver
-  // From here on no local write may be acknowledged, and none is cut, until FinishState or
-  // AbortState: the donor's vector covers applied() and Head(), and must still do so at the end. No
-  // frame is applied meanwhile.
+  // With `hold`, before a state is asked for: acknowledge no more local writes (they are answered
+  // "try again"), and cut and publish what there is, so that a donor can have all of it. Without:
+  // go on as before; the transfer is over, or did not come about.
+  virtual void HoldWrites(bool hold) = 0;
+  // The donor has everything that applied() and Head() say. No frame is applied from here on until
+  // FinishState or AbortState.
   virtual Status BeginState(std::string_view head) = 0;
   virtual Status AddStateChunk(std::string_view bytes) = 0;
-  // Switches at once, durably: applied() and durable() are then `end`.
+  // Switches at once, durably: applied() and durable() are then `end`, but for origins that the
+  // donor has folded.
   virtual Status FinishState(const crdt::VersionVector& end) = 0;
   virtual void AbortState() = 0;
 
   // --- digests
-  // Opaque, at most kPayloadBytesMax - 64 KiB, of the state at applied().
+  // Opaque, at most kFrameBytesMax, of the state at applied().
   virtual std::string Digest() { return {}; }
   // A peer's digest; its vector is equal to applied().
   virtual DigestOutcome CompareDigest(const NodeId&, std::string_view /*digest*/) {

@@ -12,10 +12,12 @@ namespace jeton::replication {
 constexpr std::size_t kPayloadBytesMax = std::size_t{1} << 20;
 // Before a peer has proved who it is, it may send no more than this in one message.
 constexpr std::size_t kHandshakeBytesMax = std::size_t{64} << 10;
-// One frame, put together from its pieces. A frame is refused by AddFrame beyond it, so that its
-// origin has to cut earlier.
+// One frame or one chunk of a state, put together from its pieces. AddFrame refuses a longer one,
+// so that its origin has to cut earlier.
 constexpr std::size_t kFrameBytesMax = std::size_t{16} << 20;
-// The pieces in which a long frame or a state travels.
+// Any content, with the few bytes that go with a frame or chunk.
+constexpr std::size_t kContentBytesMax = kFrameBytesMax + (std::size_t{4} << 20);
+// Longer content travels in pieces of this size.
 constexpr std::size_t kPieceBytes = std::size_t{256} << 10;
 
 constexpr std::size_t kMembersMax = 1024;  // records, forgotten ones among them
