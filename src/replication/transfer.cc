@@ -1,0 +1,226 @@
+// State transfer, both sides.
+#include <algorithm>
+
+#include "replication/replicator_impl.h"
+
+namespace jeton::replication {
+namespace {
+
+constexpr std::int64_t kRetryMsMin = 250;
+constexpr std::int64_t kRetryMsMax = 5'000;
+// Writes are held for so long at most before the donor has all of ours.
+constexpr std::int64_t kHoldMsMax = 3'000;
+
+}  // namespace
+
+bool Replicator::Impl::Receiving() const {
+  return incoming_ && incoming_->phase != Incoming::Phase::kHolding;
+}
+
+// What a donor must have: all that we know, and all that our clients were told.
+crdt::VersionVector Replicator::Impl::Want() const {
+  crdt::VersionVector want = host_.applied();
+  want.Advance(origin_, host_.Head());
+  return want;
+}
+
+// Its vector may lack what it has folded, so 0 is no obstacle: it decides itself when asked.
+bool Replicator::Impl::MayDonate(const Link& link) const {
+  if (!link.Up() || !link.vector_seen) return false;
+  for (const auto& [origin, lsn] : host_.applied()) {
+    const Lsn theirs = link.their_applied.Get(origin);
+    if (theirs < lsn && (theirs > 0 || origin == origin_)) return false;
+  }
+  return true;
+}
+
+void Replicator::Impl::TryState(Now now, Link& preferred, const OriginId& origin) {
+  if (incoming_ || now.mono_ns < state_retry_at_) return;
+  Link* donor = MayDonate(preferred) ? &preferred : nullptr;
+  for (auto& [id, link] : links_) {
+    if (donor == nullptr && link->ahead.contains(origin) && MayDonate(*link)) donor = link.get();
+  }
+  if (donor == nullptr) return;  // they pull from us first
+  incoming_ = Incoming{};
+  incoming_->link = donor->id;
+  incoming_->donor = donor->peer.node;
+  incoming_->started = incoming_->progress = now.mono_ns;
+  host_.HoldWrites(true);
+  StateStep(now);
+}
+
+void Replicator::Impl::StateStep(Now now) {
+  if (!incoming_) return;
+  Link* const link = Find(incoming_->link);
+  if (link == nullptr || !link->Up()) return EndState(now, false, "the link was lost");
+  const bool holding = incoming_->phase == Incoming::Phase::kHolding;
+  const std::int64_t limit_ms = holding ? kHoldMsMax : settings_.state_timeout_ms;
+  if (now.mono_ns - incoming_->progress >= limit_ms * kNsPerMs) {
+    if (!holding) SendMiss(now, *link, incoming_->stream, MissReason::kStopped, {}, "timed out");
+    return EndState(now, false, holding ? "the donor did not get what we have" : "no progress");
+  }
+  if (!holding) return;
+  const bool published = host_.Head() <= host_.applied().Get(origin_);
+  if (!published || link->their_applied.Get(origin_) < host_.Head() || !MayDonate(*link)) return;
+  incoming_->phase = Incoming::Phase::kAsked;
+  incoming_->stream = next_stream_++;
+  if (next_stream_ == 0) next_stream_ = 1;
+  incoming_->progress = now.mono_ns;
+  incoming_->asked = Want();
+  Emit(now, *link, MessageType::kNeed, kWantState, incoming_->stream,
+       EncodeVectored(incoming_->asked, {}));
+}
+
+void Replicator::Impl::EndState(Now now, bool success, const std::string& why) {
+  if (!incoming_) return;
+  const bool begun = incoming_->phase == Incoming::Phase::kReceiving;
+  const NodeId donor = incoming_->donor;
+  const std::uint64_t bytes = incoming_->bytes;
+  incoming_.reset();
+  if (success) {
+    ++totals_.transfer.received_total;
+    state_backoff_ms_ = 0;
+    Note(false, "took over the state of node " + ShortName(donor) + ", " + std::to_string(bytes) +
+                    " bytes");
+  } else {
+    ++totals_.transfer.failed_total;
+    if (begun) host_.AbortState();
+    state_backoff_ms_ = std::clamp(2 * state_backoff_ms_, kRetryMsMin, kRetryMsMax);
+    state_retry_at_ = now.mono_ns + state_backoff_ms_ * kNsPerMs;
+    Note(begun, "state transfer from node " + ShortName(donor) + " ended early: " + why);
+  }
+  host_.HoldWrites(false);
+  vectors_dirty_ = true;
+}
+
+void Replicator::Impl::OnStateBegin(Now now, Link& link, const Header& header,
+                                    std::string_view payload) {
+  if (!incoming_ || incoming_->phase != Incoming::Phase::kAsked || incoming_->link != link.id ||
+      incoming_->stream != header.stream) {
+    return SendMiss(now, link, header.stream, MissReason::kStopped, {}, "not asked for");
+  }
+  ByteReader in(payload);
+  const Vectored begin = DecodeVectored(in);
+  if (!in.ok()) return Corrupt(now, link, "a STATE_BEGIN that does not decode");
+  std::string why;
+  for (const auto& [origin, lsn] : Want()) {
+    // The donor has vouched for what was asked; anything newer must be in its vector.
+    if (lsn > incoming_->asked.Get(origin) && lsn > begin.vector.Get(origin)) {
+      why = "we know more of origin " + ShortName(origin);
+    }
+  }
+  if (why.empty()) {
+    const Status begun = host_.BeginState(begin.bytes);
+    if (!begun) why = begun.error().text;
+  }
+  if (!why.empty()) {
+    SendMiss(now, link, header.stream, MissReason::kStopped, {}, why);
+    return EndState(now, false, why);
+  }
+  Note(false, "a state comes from " + NameOf(link));
+  incoming_->phase = Incoming::Phase::kReceiving;
+  incoming_->progress = now.mono_ns;
+}
+
+void Replicator::Impl::OnStateChunk(Now now, Link& link, const Header& header,
+                                    std::string_view payload) {
+  if (!Receiving() || incoming_->link != link.id || incoming_->stream != header.stream) return;
+  if (incoming_->phase != Incoming::Phase::kReceiving) {
+    return Corrupt(now, link, "a STATE_CHUNK before its STATE_BEGIN");
+  }
+  incoming_->progress = now.mono_ns;
+  incoming_->bytes += payload.size();
+  ++incoming_->chunks;
+  const Status added = host_.AddStateChunk(payload);
+  if (added) return;
+  SendMiss(now, link, header.stream, MissReason::kStopped, {}, added.error().text);
+  EndState(now, false, added.error().text);
+}
+
+void Replicator::Impl::OnStateEnd(Now now, Link& link, const Header& header,
+                                  std::string_view payload) {
+  if (!Receiving() || incoming_->link != link.id || incoming_->stream != header.stream) return;
+  ByteReader in(payload);
+  const Vectored end = DecodeVectored(in);
+  if (!in.ok() || !in.AtEnd() || incoming_->phase != Incoming::Phase::kReceiving) {
+    return Corrupt(now, link, "a STATE_END that does not decode, or before its STATE_BEGIN");
+  }
+  const Status finished = host_.FinishState(end.vector);
+  EndState(now, finished.ok(), finished ? "" : finished.error().text);
+  SweepHeads();
+  StartPulls(now);
+  CheckJoined();
+}
+
+// --- the donor
+
+void Replicator::Impl::OnNeedState(Now now, Link& link, const Header& header,
+                                   std::string_view payload) {
+  ByteReader in(payload);
+  const Vectored want = DecodeVectored(in);
+  if (!in.ok() || !in.AtEnd()) return Corrupt(now, link, "a NEED of a state that does not decode");
+  if (link.donation) EndDonation(link);  // the peer has given it up
+  for (const auto& [origin, lsn] : want.vector) {
+    if (Known(origin) >= lsn) continue;
+    return SendMiss(now, link, header.stream, MissReason::kNotDominated, origin,
+                    "it does not know all of origin " + ShortName(origin));
+  }
+  if (incoming_ || donations_ >= kDonationsMax) {
+    return SendMiss(now, link, header.stream, MissReason::kBusy, {},
+                    incoming_ ? "it is receiving a state itself"
+                              : std::to_string(donations_) + " states are on their way already");
+  }
+  Result<StateStart> start = host_.StateBegin();
+  if (!start) {
+    return SendMiss(now, link, header.stream, MissReason::kBusy, {}, start.error().text);
+  }
+  link.donation = Donation{start->handle, header.stream};
+  ++donations_;
+  Note(false, NameOf(link) + " takes over our state");
+  Emit(now, link, MessageType::kStateBegin, 0, header.stream,
+       EncodeVectored(start->vector, start->head));
+  PumpDonation(now, link);
+}
+
+void Replicator::Impl::PumpDonation(Now now, Link& link) {
+  while (link.donation && link.Up() && link.Unsent() <= settings_.link_bytes_max) {
+    const Donation donation = *link.donation;
+    Result<StateChunk> chunk = host_.NextStateChunk(donation.handle, kPieceBytes);
+    if (!chunk) {
+      EndDonation(link);
+      return SendMiss(now, link, donation.stream, MissReason::kStopped, {}, chunk.error().text);
+    }
+    if (!chunk->bytes.empty()) {
+      Emit(now, link, MessageType::kStateChunk, 0, donation.stream, chunk->bytes);
+    }
+    if (!chunk->end) continue;
+    EndDonation(link);
+    ++totals_.transfer.donated_total;
+    Emit(now, link, MessageType::kStateEnd, 0, donation.stream,
+         EncodeVectored(chunk->end_vector, {}));
+  }
+}
+
+void Replicator::Impl::EndDonation(Link& link) {
+  if (!link.donation) return;
+  host_.StateEnd(link.donation->handle);
+  link.donation.reset();
+  --donations_;
+}
+
+// A node has joined when it once had all that a peer had.
+void Replicator::Impl::CheckJoined() {
+  if (!joining_ || incoming_) return;
+  for (const auto& [id, link] : links_) {
+    if (!link->Up() || !link->vector_seen) continue;
+    bool covers = true;
+    for (const auto& [origin, lsn] : link->their_applied) covers = covers && Known(origin) >= lsn;
+    if (!covers) continue;
+    joining_ = false;
+    joined_ = true;
+    Note(false, "this node has everything that " + NameOf(*link) + " has");
+    return;
+  }
+}
+
+}  // namespace jeton::replication
