@@ -45,14 +45,22 @@ std::string ReasonName(RefuseReason reason) {
 
 }  // namespace
 
+// A node without data may take on another cluster's id, with the members that it has: several
+// empty nodes that are told to meet at the same time first make more than one cluster.
 bool Replicator::Impl::Adoptable() const {
-  return members_.size() <= 1 && host_.IsEmpty();
+  return host_.IsEmpty();
+}
+
+bool Replicator::Impl::IsMember(const NodeId& node) const {
+  const auto found = members_.find(node);
+  return found != members_.end() && found->second.state == MemberState::kMember;
 }
 
 void Replicator::Impl::SendHello(Now now, Link& link) {
   Hello& hello = link.own;
   hello.adoptable = Adoptable();
-  hello.meet = link.meet;
+  // The acceptor says here whether it agrees to be in one cluster with the dialer.
+  hello.meet = link.meet || (!link.dialed && (link.peer.meet || IsMember(link.peer.node)));
   hello.has_secret = !settings_.secret.empty();
   hello.cluster = cluster_;
   hello.node = node_;
@@ -109,7 +117,7 @@ std::optional<ClusterId> Replicator::Impl::Agreed(const Link& link) const {
   const Hello& dialer = link.dialed ? link.own : link.peer;
   const Hello& acceptor = link.dialed ? link.peer : link.own;
   if (dialer.cluster == acceptor.cluster) return dialer.cluster;
-  if (!dialer.meet) return std::nullopt;
+  if (!acceptor.meet) return std::nullopt;
   if (dialer.adoptable && acceptor.adoptable) return std::min(dialer.cluster, acceptor.cluster);
   if (dialer.adoptable) return acceptor.cluster;
   if (acceptor.adoptable) return dialer.cluster;
@@ -152,12 +160,12 @@ void Replicator::Impl::OnHello(Now now, Link& link, std::string_view payload) {
   if (!link.dialed) SendHello(now, link);
   if (const auto refuse = CheckHello(now, link)) return SendRefuse(now, link, *refuse);
   if (!Agreed(link)) {
-    return SendRefuse(now, link,
-                      {RefuseReason::kOtherCluster,
-                       "two clusters that both have members or data do not merge: " +
-                           ShortClusterName(link.own.cluster) + " here, " +
-                           ShortClusterName(link.peer.cluster) + " there; empty one of them first",
-                       {}});
+    return SendRefuse(
+        now, link,
+        {RefuseReason::kOtherCluster,
+         "two clusters that both have data do not merge: " + ShortClusterName(link.own.cluster) +
+             " here, " + ShortClusterName(link.peer.cluster) + " there; empty one of them first",
+         {}});
   }
   if (link.dialed) SendWelcome(now, link);
   if (link.state != LinkState::kClosed) link.state = LinkState::kWelcome;
@@ -202,15 +210,26 @@ crdt::VersionVector Replicator::Impl::FinalsOf(const std::vector<OriginId>& orig
   return finals;
 }
 
-Status Replicator::Impl::AdoptAgreed(const Link& link) {
+Status Replicator::Impl::AdoptAgreed(Now now, const Link& link) {
   const std::optional<ClusterId> agreed = Agreed(link);
   if (!agreed) return Error{ErrorKind::kConflict, "the clusters do not agree"};
+  // Several nodes may be met at once: who comes second asks again.
+  if (cluster_ != link.own.cluster) {
+    return Error{ErrorKind::kConflict, "this node has just joined another cluster"};
+  }
   if (*agreed == cluster_) return {};
-  if (!Adoptable()) {
-    return Error{ErrorKind::kConflict, "this node has meanwhile got members or data"};
+  if (!Adoptable()) return Error{ErrorKind::kConflict, "this node has just got data"};
+  if (link.dialed && !link.meet && !IsMember(link.peer.node)) {
+    return Error{ErrorKind::kConflict, "this node was not told to join that one"};
   }
   if (Status adopted = host_.AdoptCluster(*agreed); !adopted) return adopted;
   cluster_ = host_.cluster();
+  Note(false, "this node belongs to cluster " + ShortClusterName(cluster_) + " now");
+  // The members that it had are asked to come along: they are dialed again.
+  for (auto& [id, other] : links_) {
+    if (other.get() == &link || other->state == LinkState::kDialing) continue;
+    CloseLink(now, *other, "this node has just joined another cluster");
+  }
   return {};
 }
 
@@ -221,8 +240,8 @@ void Replicator::Impl::OnWelcome(Now now, Link& link, std::string_view payload) 
                       {RefuseReason::kBadSecret, "the cluster-secret is another one", {}});
   }
   if (const auto refuse = CheckPeer(now, link)) return SendRefuse(now, link, *refuse);
-  if (const Status adopted = AdoptAgreed(link); !adopted) {
-    return SendRefuse(now, link, {RefuseReason::kOtherCluster, adopted.error().text, {}});
+  if (const Status adopted = AdoptAgreed(now, link); !adopted) {
+    return SendRefuse(now, link, {RefuseReason::kBusy, adopted.error().text, {}});
   }
   if (link.dialed) return Up(now, link);
   SendWelcome(now, link);
@@ -256,6 +275,11 @@ void Replicator::Impl::OnRefuse(Now now, Link& link, std::string_view payload) {
 }
 
 void Replicator::Impl::Up(Now now, Link& link) {
+  // The acceptor may have joined another cluster between its WELCOME and this.
+  if (Agreed(link) != cluster_) {
+    return SendRefuse(now, link,
+                      {RefuseReason::kBusy, "this node has just joined another cluster", {}});
+  }
   link.state = LinkState::kUp;
   link.heard = now.mono_ns;
   Peer& peer = peers_[link.peer.node];

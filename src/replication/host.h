@@ -59,8 +59,7 @@ class Host {
   virtual std::vector<OriginId> OwnOrigins() const = 0;
   // No counters, no trees, no frames: such a node may take on another cluster's id.
   virtual bool IsEmpty() const = 0;
-  // Durably, before it returns. Called only while this node is alone, either empty or with its own
-  // id.
+  // Durably, before it returns. Called only while IsEmpty().
   virtual Status AdoptCluster(const ClusterId& cluster) = 0;
 
   // --- what we know

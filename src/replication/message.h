@@ -70,8 +70,8 @@ struct Hello {
   std::uint16_t protocol_min = kProtocolMin;
   std::uint16_t protocol_max = kProtocolMax;
   std::uint64_t features = 0;
-  bool adoptable = false;   // alone and empty: it may take on the other's cluster
-  bool meet = false;        // the dialer was told to MEET; else clusters must be equal
+  bool adoptable = false;   // without data: it may take on the other's cluster
+  bool meet = false;        // dialer: was told to MEET; acceptor: agrees to be in one cluster
   bool has_secret = false;  // a MAC will be asked for and given
   ClusterId cluster{};
   NodeId node{};

@@ -80,7 +80,8 @@ class Replicator::Impl {
   std::optional<Refuse> CheckPeer(Now now, const Link& link);
   std::optional<ClusterId> Agreed(const Link& link) const;
   bool Adoptable() const;
-  Status AdoptAgreed(const Link& link);
+  bool IsMember(const NodeId& node) const;
+  Status AdoptAgreed(Now now, const Link& link);
   Mac MacOf(const Link& link, bool own, MessageType type, std::string_view said) const;
   crdt::VersionVector FinalsOf(const std::vector<OriginId>& origins) const;
   void Up(Now now, Link& link);
