@@ -1,69 +1,103 @@
-// CLUSTER of a lone node, with Discnt's replies. Slots do not exist here: cluster clients are told
-// that cluster support is disabled, so that they take the node for a single server. What would need
-// other nodes says that it is not there yet.
+// CLUSTER, with Discnt's replies. What changes the cluster is checked, posted to the node and
+// answered at once, as in Discnt: NODES shows what became of it. Slots do not exist here: cluster
+// clients are told that cluster support is disabled, so that they take the node for a single
+// server.
 #include "base/text.h"
-#include "command/counter_access.h"
-#include "command/info.h"
+#include "command/cluster_text.h"
+#include "command/context.h"
+#include "command/errors.h"
+#include "command/host_port.h"
 
 namespace jeton::command {
 
 namespace {
 
 constexpr std::size_t kNodeIdBytes = 40;
+constexpr std::size_t kMaxShown = 128;
 constexpr std::string_view kDisabled = "ERR This instance has cluster support disabled";
 constexpr std::string_view kInvalidId = "ERR Invalid node identifier";
 constexpr std::string_view kNotMyself = "ERR I tried hard but I can't forget myself...";
-constexpr std::string_view kNoMeet =
-    "ERR CLUSTER MEET is not available in this version: a node cannot join others yet";
-constexpr std::string_view kNoReset =
-    "ERR CLUSTER RESET is not available in this version: a lone node has no cluster to leave";
-constexpr std::string_view kNoSaveConfig =
-    "ERR CLUSTER SAVECONFIG is not available in this version: a lone node keeps its id on disk by "
-    "itself and knows no other nodes";
+constexpr std::string_view kNoCluster = "ERR This node cannot have others beside it";
+
+ClusterStatus StatusOf(const Context& ctx) {
+  return StatusFor(ctx.server, ctx.session);
+}
 
 void Nodes(Context& ctx) {
-  const ShownAddress address = AddressOf(ctx.server, ctx.session);
-  // id, address, flags, when the last ping left and the last pong came, state of the link
-  ctx.reply.Bulk(ctx.server.node_id + " " + address.host + ":" + std::to_string(address.port) +
-                 " myself 0 0 connected\n");
+  ctx.reply.Bulk(NodesText(StatusOf(ctx)));
 }
 
 void Info(Context& ctx) {
-  // As in Discnt: reachable are the others, the size counts this node too.
-  ctx.reply.Bulk(
-      "cluster_state:ok\r\n"
-      "cluster_known_nodes:1\r\n"
-      "cluster_reachable_nodes:0\r\n"
-      "cluster_size:1\r\n"
-      "cluster_stats_messages_sent:0\r\n"
-      "cluster_stats_messages_received:0\r\n");
+  ctx.reply.Bulk(ClusterInfoText(StatusOf(ctx)));
+}
+
+void Links(Context& ctx) {
+  ReplyLinks(StatusOf(ctx), ctx.reply);
 }
 
 void MyId(Context& ctx) {
-  ctx.reply.Bulk(ctx.server.node_id);
+  ctx.reply.Bulk(StatusOf(ctx).id);
 }
 
 void ReplyUnknownNode(Context& ctx) {
-  constexpr std::size_t kMaxShown = 128;
   ctx.reply.Error("ERR Unknown node " + std::string(ctx.args[2].substr(0, kMaxShown)),
                   ErrorKind::kNotFound);
 }
 
 void CountFailureReports(Context& ctx) {
-  if (!EqualsIgnoreCase(ctx.args[2], ctx.server.node_id)) return ReplyUnknownNode(ctx);
-  ctx.reply.Integer(0);
+  const ClusterStatus status = StatusOf(ctx);
+  if (EqualsIgnoreCase(ctx.args[2], status.id)) return ctx.reply.Integer(0);
+  const PeerStatus* peer = FindPeer(status, ctx.args[2]);
+  if (peer == nullptr) return ReplyUnknownNode(ctx);
+  ctx.reply.Integer(peer->failure_reports);
 }
 
-// Any other node is unknown to a lone one.
+// ---- what changes the cluster
+
+// Calls `post` with the cluster and replies what became of it.
+template <typename Post>
+void PostTo(Context& ctx, const Post& post) {
+  ClusterHost* cluster = ctx.server.host.cluster();
+  if (cluster == nullptr) return ctx.reply.Error(kNoCluster, ErrorKind::kUnavailable);
+  const Status posted = post(*cluster);
+  if (!posted) return ctx.reply.Error(posted.error());
+  ctx.reply.Ok();
+}
+
+void Meet(Context& ctx) {
+  const std::string_view host = ctx.args[2];
+  const auto port = ParseInt64(ctx.args[3]);
+  const std::string shown_port(ctx.args[3].substr(0, kMaxShown));
+  if (!port) return ctx.reply.Error("ERR Invalid TCP port specified: " + shown_port);
+  if (*port < 1 || *port > 65535 || !IsHost(host)) {
+    return ctx.reply.Error("ERR Invalid node address specified: " +
+                           std::string(host.substr(0, kMaxShown)) + ":" + shown_port);
+  }
+  PostTo(ctx, [&](ClusterHost& cluster) { return cluster.Meet(host, *port); });
+}
+
 void Forget(Context& ctx) {
   if (ctx.args[2].size() != kNodeIdBytes) return ctx.reply.Error(kInvalidId);
-  if (EqualsIgnoreCase(ctx.args[2], ctx.server.node_id)) return ctx.reply.Error(kNotMyself);
-  ReplyUnknownNode(ctx);
+  const ClusterStatus status = StatusOf(ctx);
+  if (EqualsIgnoreCase(ctx.args[2], status.id)) return ctx.reply.Error(kNotMyself);
+  const PeerStatus* peer = FindPeer(status, ctx.args[2]);
+  if (peer == nullptr) return ReplyUnknownNode(ctx);
+  PostTo(ctx, [&](ClusterHost& cluster) { return cluster.Forget(peer->id); });
 }
 
-template <const std::string_view& text>
-void Refuse(Context& ctx) {
-  ctx.reply.Error(text, ErrorKind::kUnavailable);
+void Reset(Context& ctx) {
+  const bool hard = ctx.args.size() == 3 && EqualsIgnoreCase(ctx.args[2], "HARD");
+  const bool soft = ctx.args.size() == 2 || EqualsIgnoreCase(ctx.args[2], "SOFT");
+  if (ctx.args.size() > 3 || (!hard && !soft)) return ctx.reply.Error(kSyntaxError);
+  PostTo(ctx, [&](ClusterHost& cluster) { return cluster.Reset(hard); });
+}
+
+void SaveConfig(Context& ctx) {
+  PostTo(ctx, [](ClusterHost& cluster) { return cluster.SaveConfig(); });
+}
+
+void RefuseSlots(Context& ctx) {
+  ctx.reply.Error(kDisabled, ErrorKind::kUnavailable);
 }
 
 void Help(Context& ctx) {
@@ -75,16 +109,18 @@ void Help(Context& ctx) {
       "    Remove a node from the cluster.",
       "INFO",
       "    The state of the cluster.",
+      "LINKS",
+      "    The open links to other nodes.",
       "MEET <ip> <port>",
-      "    Join a node; not available in this version.",
+      "    Join the cluster of a node, or take a node into this one.",
       "MYID",
       "    The id of this node.",
       "NODES",
       "    All known nodes: <id> <ip:port> <flags> <ping-sent> <pong-received> <link-state>.",
       "RESET [HARD|SOFT]",
-      "    Leave the cluster; not available in this version.",
+      "    Leave the cluster; HARD takes a new node id too.",
       "SAVECONFIG",
-      "    Save what is known of other nodes; not available in this version.",
+      "    Save what is known of other nodes; it is saved after each change anyway.",
       "HELP",
       "    Print this help."};
   ctx.reply.Array(std::size(kLines));
@@ -111,6 +147,11 @@ void AddKnowledge(CommandTable& table) {
                                "cluster_stats_messages_sent:0\\r\\n"
                                "cluster_stats_messages_received:0\\r\\n\""}},
                  .handler = Info});
+  AddOne(table, {.name = "cluster|links",
+                 .summary = "The open links to other nodes, with the fields of Redis.",
+                 .complexity = "O(N) where N is the number of nodes",
+                 .examples = {{"CLUSTER LINKS", "(empty array)"}},
+                 .handler = Links});
   AddOne(table, {.name = "cluster|myid",
                  .summary = "The id of this node; it survives restarts.",
                  .handler = MyId});
@@ -131,18 +172,20 @@ void AddMembership(CommandTable& table) {
                  .examples = {{"CLUSTER FORGET x", "(error) ERR Invalid node identifier"}},
                  .handler = Forget});
   AddOne(table, {.name = "cluster|meet",
-                 .summary = "Joins a node to the cluster. Not available in this version.",
+                 .summary = "Joins the cluster of another node, or takes a node into this one.",
                  .flags = kAdmin,
                  .arguments = {{.name = "ip"}, {.name = "port", .type = ArgumentType::kInteger}},
-                 .errors = {kNoMeet},
-                 .examples = {{"CLUSTER MEET 10.0.0.2 5262",
-                               "(error) ERR CLUSTER MEET is not available in this version: a node "
-                               "cannot join others yet"}},
-                 .handler = Refuse<kNoMeet>});
+                 .errors = {"ERR Invalid TCP port specified: x",
+                            "ERR Invalid node address specified: x:0"},
+                 .examples = {{"CLUSTER MEET 10.0.0.2 5262", "OK"},
+                              {"CLUSTER MEET 10.0.0.256 5262",
+                               "(error) ERR Invalid node address specified: 10.0.0.256:5262"}},
+                 .handler = Meet});
   AddOne(
       table,
       {.name = "cluster|reset",
-       .summary = "Leaves the cluster. Not available in this version.",
+       .summary = "Leaves the cluster: the others are not known any more, the counters stay. HARD "
+                  "takes a new node id too.",
        .flags = kAdmin,
        .arguments =
            {{.name = "reset-type",
@@ -150,20 +193,15 @@ void AddMembership(CommandTable& table) {
              .optional = true,
              .arguments = {{.name = "hard", .type = ArgumentType::kPureToken, .token = "HARD"},
                            {.name = "soft", .type = ArgumentType::kPureToken, .token = "SOFT"}}}},
-       .errors = {kNoReset},
-       .examples = {{"CLUSTER RESET",
-                     "(error) ERR CLUSTER RESET is not available in this version: a lone node has "
-                     "no cluster to leave"}},
-       .handler = Refuse<kNoReset>});
+       .errors = {kSyntaxError},
+       .examples = {{"CLUSTER RESET", "OK"}},
+       .handler = Reset});
   AddOne(table,
          {.name = "cluster|saveconfig",
-          .summary = "Saves what is known of other nodes. Not available in this version.",
+          .summary = "Saves what is known of other nodes; it is saved after each change too.",
           .flags = kAdmin,
-          .errors = {kNoSaveConfig},
-          .examples = {{"CLUSTER SAVECONFIG",
-                        "(error) ERR CLUSTER SAVECONFIG is not available in this version: a "
-                        "lone node keeps its id on disk by itself and knows no other nodes"}},
-          .handler = Refuse<kNoSaveConfig>});
+          .examples = {{"CLUSTER SAVECONFIG", "OK"}},
+          .handler = SaveConfig});
 }
 
 void AddSlots(CommandTable& table) {
@@ -172,18 +210,18 @@ void AddSlots(CommandTable& table) {
                  .summary = "Refused: there are no slots, every node takes every name.",
                  .errors = {kDisabled},
                  .examples = {{"CLUSTER SLOTS", kError}},
-                 .handler = Refuse<kDisabled>});
+                 .handler = RefuseSlots});
   AddOne(table, {.name = "cluster|shards",
                  .summary = "Refused: there are no shards, every node takes every name.",
                  .errors = {kDisabled},
                  .examples = {{"CLUSTER SHARDS", kError}},
-                 .handler = Refuse<kDisabled>});
+                 .handler = RefuseSlots});
   AddOne(table, {.name = "cluster|keyslot",
                  .summary = "Refused: there are no slots, every node takes every name.",
                  .arguments = {{.name = "key"}},
                  .errors = {kDisabled},
                  .examples = {{"CLUSTER KEYSLOT visits", kError}},
-                 .handler = Refuse<kDisabled>});
+                 .handler = RefuseSlots});
 }
 
 }  // namespace

@@ -169,6 +169,7 @@ void AddHashCommands(CommandTable& table);         // hashes.cc: HINCRBY HGET ..
 void AddTransactionCommands(CommandTable& table);  // transactions.cc
 void AddPubSubCommands(CommandTable& table);       // pubsub.cc
 void AddClusterCommands(CommandTable& table);      // cluster.cc
+void AddWaitCommand(CommandTable& table);          // wait.cc
 void AddDiagnosisCommands(
     CommandTable& table);  // diagnosis.cc: SLOWLOG LATENCY MEMORY OBJECT DEBUG MONITOR
 void AddKarmaV1Commands(CommandTable& table);  // karma_v1.cc: Karma 0.1

@@ -228,6 +228,7 @@ CommandTable::CommandTable() : index_(std::make_unique<Index>()) {
   AddTransactionCommands(*this);
   AddPubSubCommands(*this);
   AddClusterCommands(*this);
+  AddWaitCommand(*this);
   AddDiagnosisCommands(*this);
   AddKarmaV1Commands(*this);
   AddKarmaSeriesCommands(*this);

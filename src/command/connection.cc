@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "command/client.h"
+#include "command/cluster_text.h"
 #include "command/context.h"
 #include "command/errors.h"
 #include "command/info.h"
@@ -98,19 +99,6 @@ void Auth(Context& context) {
   context.reply.Ok();
 }
 
-// Discnt's HELLO: version 1, the own id, then id, address, port and priority of every node.
-void HelloOfDiscnt(Context& context) {
-  const ShownAddress address = AddressOf(context.server, context.session);
-  context.reply.Array(3);
-  context.reply.Integer(1);
-  context.reply.Bulk(context.server.node_id);
-  context.reply.Array(4);
-  context.reply.Bulk(context.server.node_id);
-  context.reply.Bulk(address.host);
-  context.reply.Bulk(std::to_string(address.port));
-  context.reply.Bulk("1");
-}
-
 void HelloOfRedis(Context& context) {
   const Session& session = context.session;
   const bool as_redis = context.server.settings.values().extended_redis_compatibility;
@@ -181,7 +169,8 @@ void Hello(Context& context) {
     session.authenticated = true;
   }
   if (!session.authenticated) return context.reply.Error(kHelloNeedsAuth);
-  if (bare && !context.redis()) return HelloOfDiscnt(context);
+  if (bare && !context.redis())
+    return ReplyHello(StatusFor(context.server, session), context.reply);
   if (options.name) session.name = *options.name;
   if (!bare) {
     session.resp = options.version;

@@ -89,6 +89,7 @@ void Dispatcher::Execute(Session& session, std::span<const std::string_view> arg
     Enqueue(session, *command, args, reply);
   } else {
     Run(session, *command, args, now, reply, first_key);
+    if (logged_lsn_ != 0) NoteWrite(session);
     if (session.query != nullptr) [[unlikely]] {
       session.query_command = command;
       Continue(session, now, reply);
@@ -112,6 +113,7 @@ bool Dispatcher::Continue(Session& session, Now now, Reply& reply) {
   // It leaves the session first: a query may not end the life of its own object.
   std::unique_ptr<LongQuery> query = std::move(session.query);
   const bool done = query->Step(context);
+  if (logged_lsn_ != 0) NoteWrite(session);
   ASSERT(in_exec_ || unit_.empty());
   if (!done) {
     session.query = std::move(query);
@@ -302,8 +304,14 @@ void Dispatcher::UnlockKeys() {
 void Dispatcher::LogUnit() {
   if (unit_.empty()) return;
   server_.log.Append(unit_.bytes());
+  logged_lsn_ = server_.log.last_lsn();
   server_.changes_since_save.fetch_add(unit_.changes(), std::memory_order_relaxed);
   unit_.Clear();
+}
+
+void Dispatcher::NoteWrite(Session& session) {
+  session.last_write_lsn = logged_lsn_;
+  logged_lsn_ = 0;
 }
 
 void Dispatcher::Call(Session& session, const Command& command,

@@ -34,6 +34,9 @@ class Dispatcher {
     if (!in_exec_) LogUnit();
   }
 
+  // Inside EXEC nothing may wait.
+  bool in_exec() const { return in_exec_; }
+
   // For EXEC: runs a queued command; the TurnLock is held exclusively, the unit stays open.
   void ExecuteQueued(Session& session, std::span<const std::string_view> args, Now now,
                      Reply& reply);
@@ -72,6 +75,7 @@ class Dispatcher {
   void RecordDuration(const Session& session, const Command& command,
                       std::span<const std::string_view> args, Now now, std::int64_t microseconds);
   void LogUnit();
+  void NoteWrite(Session& session);
   void LockKeys(const KeyPositions& keys, std::span<const std::string_view> args);
   void UnlockKeys();
   void ShowToMonitors(const Session& session, std::span<const std::string_view> args, Now now);
@@ -81,6 +85,7 @@ class Dispatcher {
   engine::Unit unit_;
   std::vector<unsigned> partitions_;  // of the running command's keys, sorted
   bool in_exec_ = false;
+  Lsn logged_lsn_ = 0;                   // of what the running request has logged; 0: nothing
   std::uint32_t calls_until_timed_ = 0;  // for the sampling of fast commands
   HotPath hot_path_;
 };

@@ -29,6 +29,7 @@ bool HotPath::Begin(Session& session, Now now) {
       Dispatcher::TimesEveryCall(server_.settings.values()))
     return false;
   session_ = &session;
+  exact_by_default_ = server_.settings.values().default_precision.IsZero();
   now_ = now.wall_ms;
   unit_.set_now(now_);
   return true;
@@ -96,7 +97,8 @@ bool HotPath::Get(const engine::Key& key) {
   {
     const std::lock_guard guard(server_.keyspace.LockOf(engine::Keyspace::PartitionOf(key)));
     const engine::CounterPlace place = server_.keyspace.FindInteger(key, now_);
-    if (!place) return false;
+    // With a precision the value may be an estimate.
+    if (!place || place.has_precision() || !exact_by_default_) return false;
     value = *place;
   }
   Reply(value, true);
@@ -115,7 +117,10 @@ void HotPath::End(std::string& out) {
   Bump(stats_.commands, requests_);
   session_->commands += requests_;
   requests_ = 0;
-  if (changes_ != 0) server_.changes_since_save.fetch_add(changes_, std::memory_order_relaxed);
+  if (changes_ != 0) {
+    server_.changes_since_save.fetch_add(changes_, std::memory_order_relaxed);
+    session_->last_write_lsn = server_.log.last_lsn();
+  }
   changes_ = 0;
   for (std::size_t form = 0; form < kHotForms; ++form) {
     if (calls_[form] == 0) continue;

@@ -53,6 +53,7 @@ class HotPath {
 
   Session* session_ = nullptr;  // of the run
   WallMs now_ = 0;
+  bool exact_by_default_ = true;
   std::uint64_t requests_ = 0;
   std::uint64_t changes_ = 0;
   std::array<std::uint32_t, kHotForms> calls_{};

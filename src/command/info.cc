@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "command/cluster_text.h"
 
 namespace jeton::command {
 
@@ -217,7 +218,11 @@ void CommandStatsSection(Page& page) {
 
 void ClusterSection(Page& page) {
   page.Title("Cluster");
+  // Cluster clients of Redis shall take every node for a single server.
   page.Line("cluster_enabled", page.dialect == Dialect::kDiscnt ? 1 : 0);
+  if (const ClusterHost* cluster = page.server.host.cluster()) {
+    page.text += ClusterSectionText(*cluster->status(), page.server.node_id);
+  }
 }
 
 void CountersSection(Page& page) {

@@ -22,8 +22,8 @@ std::string InfoText(ServerState& server, Dialect dialect,
 // session is its own.
 std::string DescribeSession(const Session& session, WallMs now);
 
-// The address under which a lone node shows itself: as bound, or where the client reached it if it
-// is bound to every address.
+// The address under which a node that announces none shows itself: as bound, or where the client
+// reached it if it is bound to every address.
 struct ShownAddress {
   std::string host;
   std::int64_t port = 0;

@@ -26,6 +26,8 @@ class LongQuery {
   // True while it waits for somebody else, who then calls Host::WakeWorkers: the worker does not
   // come back to it before that.
   virtual bool IsIdle() const { return false; }
+  // An idle one is also continued at this moment; 0 for never.
+  virtual MonoNs DeadlineNs() const { return 0; }
 };
 
 }  // namespace jeton::command

@@ -32,14 +32,6 @@ void Role(Context& context) {
   context.reply.Array(0);
 }
 
-void Wait(Context& context) {
-  if (!ParseInt64(context.args[1])) return context.reply.Error(kNotAnInteger);
-  const auto timeout = ParseInt64(context.args[2]);
-  if (!timeout) return context.reply.Error("ERR timeout is not an integer or out of range");
-  if (*timeout < 0) return context.reply.Error("ERR timeout is negative");
-  context.reply.Integer(0);
-}
-
 void LastSave(Context& context) {
   context.reply.Integer(context.server.host.persistence().last_save_ms / 1000);
 }
@@ -255,14 +247,6 @@ void AddServerCommands(CommandTable& table) {
              .flags = kFast | kLoading | kNoScript,
              .examples = {{"ROLE", "1) \"master\"\n2) (integer) 0\n3) (empty array)"}},
              .handler = Role});
-  table.Add({.name = "wait",
-             .summary = "How many replicas have this connection's writes: none, on a lone node.",
-             .group = kGroup,
-             .flags = kNoScript,
-             .arguments = {{.name = "numreplicas", .type = ArgumentType::kInteger},
-                           {.name = "timeout", .type = ArgumentType::kInteger}},
-             .examples = {{"WAIT 0 100", "(integer) 0"}},
-             .handler = Wait});
   AddConfig(table);
   AddSaving(table);
   AddIntrospectionCommands(table);

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/ids.h"
 #include "base/lock.h"
 #include "base/result.h"
 #include "base/time.h"
@@ -24,6 +25,7 @@
 
 namespace jeton::command {
 
+class ClusterHost;
 class KarmaDumpJobs;
 
 // Counts of one worker, written only by it (relaxed), summed by INFO.
@@ -66,6 +68,8 @@ class LogSink {
  public:
   virtual ~LogSink() = default;
   virtual void Append(std::string_view unit) = 0;
+  // Under which everything that was appended so far stands in the log.
+  virtual Lsn last_lsn() const = 0;
 };
 
 class Host {
@@ -85,6 +89,8 @@ class Host {
   // Karma's dump files; null without a directory. After giving it a job call WakeUpkeep.
   virtual KarmaDumpJobs* karma_dumps() { return nullptr; }
   virtual void WakeUpkeep() {}
+  // The other nodes; null where clustering is not possible (some tests).
+  virtual ClusterHost* cluster() { return nullptr; }
   // Pushes `line` (bare, without a line end) to every monitoring session, as a simple string.
   virtual void SendToMonitors(std::string_view line) = 0;
   // Reads and atomically replaces the settings file.
@@ -145,6 +151,8 @@ struct ServerState {
   std::map<std::uint64_t, Session*> sessions;
   std::atomic<std::uint64_t> next_session_id{1};
   std::atomic<int> monitors{0};
+  // Sessions in WAIT: while there are any, the node wakes the workers at each acknowledgement.
+  std::atomic<int> ack_waiters{0};
 
   // Channels: how many sessions subscribe to each counter (PUBSUB). Under subscriptions_mutex.
   std::mutex subscriptions_mutex;

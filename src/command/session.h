@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/decimal.h"
+#include "base/ids.h"
 #include "base/time.h"
 #include "command/long_query.h"
 #include "engine/watch.h"
@@ -69,6 +70,8 @@ struct Session {
   // A command that goes on in slices; the next request waits for it.
   std::unique_ptr<LongQuery> query;
   const Command* query_command = nullptr;
+
+  Lsn last_write_lsn = 0;  // of the last change that it made, for WAIT
 
   // Karma's JSON: the protocol of the request at hand (or, between two, of the next one that does
   // not say), whether version 2 was ever spoken, and whether a query has begun to write its reply.

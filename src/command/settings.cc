@@ -222,7 +222,10 @@ std::vector<std::pair<std::string, std::string>> Settings::Get(
     const bool wanted = std::any_of(globs.begin(), globs.end(), [&](std::string_view glob) {
       return GlobMatch(glob, entry.name, GlobCase::kIgnore);
     });
-    if (wanted) found.emplace_back(entry.name, entry.print(values_));
+    if (!wanted) continue;
+    std::string value = entry.print(values_);
+    if (entry.secret && !value.empty()) value = "(hidden)";
+    found.emplace_back(entry.name, std::move(value));
   }
   return found;
 }

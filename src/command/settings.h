@@ -66,6 +66,14 @@ struct Values {
   bool restore = true;             // the newest Karma dumps, at the very first start
   bool karma_dumps = true;         // SIGINT and SIGUSR1 write Karma dumps of all trees
   bool on_disk_error_exit = true;  // "on-disk-error exit|readonly"
+  // cluster
+  std::int64_t cluster_node_timeout = 15'000;  // ms
+  std::string cluster_announce_ip;             // empty: as bound
+  std::int64_t cluster_announce_port = 0;      // 0: port
+  std::string cluster_secret;
+  std::string cluster_join;                     // "host:port,host:port"
+  std::int64_t cluster_ring_size = 64LL << 20;  // bytes
+  std::int64_t cluster_frame_interval = 10;     // ms
   // counters
   Decimal default_precision = 0;
   std::int64_t history_size = 10;
@@ -96,7 +104,8 @@ class Settings {
   // CONFIG SET: several at once, all or nothing. kInvalid for unknown names, bad values and
   // settings that need a restart, in the words of Redis 7.0.
   Status ConfigSet(std::span<const std::pair<std::string_view, std::string_view>> pairs);
-  // CONFIG GET: name and value of all settings that match one of the globs, in table order.
+  // CONFIG GET: name and value of all settings that match one of the globs, in table order. Of a
+  // secret only whether there is one.
   std::vector<std::pair<std::string, std::string>> Get(
       std::span<const std::string_view> globs) const;
   // CONFIG REWRITE: the file's text with current values put in place, comments and order kept.

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/text.h"
+#include "command/host_port.h"
 
 namespace jeton::command {
 
@@ -284,6 +285,41 @@ SettingEntry Bind() {
   return entry;
 }
 
+SettingEntry ClusterSecret() {
+  SettingEntry entry = Text("cluster-secret", &Values::cluster_secret, kRunTime,
+                            "what a node must know to be taken into the cluster; empty: nothing");
+  entry.secret = true;
+  return entry;
+}
+
+SettingEntry ClusterAnnounceIp() {
+  SettingEntry entry =
+      Entry("cluster-announce-ip", "address", "an address or a name, or empty", kRunTime,
+            "where other nodes and clients reach this node; empty for the address it is bound to");
+  entry.parse = [](Values& values, std::string_view text) {
+    if (!text.empty() && !IsHost(text)) return false;
+    values.cluster_announce_ip = text;
+    return true;
+  };
+  entry.print = [](const Values& values) { return values.cluster_announce_ip; };
+  return entry;
+}
+
+SettingEntry ClusterJoin() {
+  SettingEntry entry =
+      Entry("cluster-join", "host:port,...", "a list of host:port with commas in between",
+            kStartOnly, "nodes to join at the start; one that is this node itself is passed over");
+  entry.several_words = true;
+  entry.parse = [](Values& values, std::string_view text) {
+    const auto list = ParseHostPorts(text);
+    if (!list) return false;
+    values.cluster_join = text;
+    return true;
+  };
+  entry.print = [](const Values& values) { return values.cluster_join; };
+  return entry;
+}
+
 std::vector<SettingEntry> MakeTable() {
   const SettingEntry query_buffer =
       Bytes("query-buffer-limit", &Values::query_buffer_limit, 1 << 16, kBufferHigh, kRunTime,
@@ -353,9 +389,22 @@ std::vector<SettingEntry> MakeTable() {
       Either("on-disk-error", &Values::on_disk_error_exit, "exit", "readonly", kRunTime,
              "what to do when the disk fails"),
       Fixed("databases", "1", "there is one keyspace"),
+      // cluster
+      ClusterJoin(),
+      ClusterSecret(),
+      ClusterAnnounceIp(),
+      Integer("cluster-announce-port", &Values::cluster_announce_port, 0, 65535, kRunTime,
+              "the port that goes with cluster-announce-ip; 0 for port"),
+      Integer("cluster-node-timeout", &Values::cluster_node_timeout, 100, 3'600'000, kRunTime,
+              "milliseconds of silence after which a node is suspected; after twice as long it is "
+              "down"),
+      Integer("cluster-frame-interval", &Values::cluster_frame_interval, 1, 1000, kRunTime,
+              "milliseconds for which changes are gathered before they go to the other nodes"),
+      Bytes("cluster-ring-size", &Values::cluster_ring_size, 1 << 20, kBufferHigh, kRunTime,
+            "bytes of recent changes that are kept in memory for nodes that lag"),
       // counters
       DefaultPrecision(),
-      Integer("history-size", &Values::history_size, 1, 1024, kRunTime,
+      Integer("history-size", &Values::history_size, 1, 1000, kRunTime,
               "samples that the prediction of a counter looks back on"),
       Either("zero-counters", &Values::zero_counters_drop, "drop", "keep", kRunTime,
              "whether a counter that is 0, never expires and was not touched for 3 s is removed"),

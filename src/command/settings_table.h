@@ -21,6 +21,7 @@ struct SettingEntry {
   // Completes Redis' "CONFIG SET failed (...) - ...".
   std::string redis_reason;
   bool at_run_time = false;
+  bool secret = false;         // CONFIG GET does not show it
   bool several_words = false;  // the rest of a file's line is the value
   std::string_view summary;
   // The settings that a second name of Redis stands for; empty for a setting of its own.

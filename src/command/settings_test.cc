@@ -49,8 +49,8 @@ TEST(Settings, ErrorsNameFileLineValueAndWhatIsRight) {
             "jeton.conf:2: port: '70000' is not an integer from 0 to 65535");
   EXPECT_EQ(ErrorOf(Load(settings, "prot 1\n")),
             "jeton.conf:1: unknown setting 'prot'; is 'port' meant?");
-  EXPECT_EQ(ErrorOf(Load(settings, "cluster-node-timeout 15000\n")),
-            "jeton.conf:1: unknown setting 'cluster-node-timeout'");
+  EXPECT_EQ(ErrorOf(Load(settings, "cluster-replica-validity-factor 10\n")),
+            "jeton.conf:1: unknown setting 'cluster-replica-validity-factor'");
   EXPECT_EQ(ErrorOf(Load(settings, "port\n")),
             "jeton.conf:1: port needs a value: an integer from 0 to 65535");
   EXPECT_EQ(ErrorOf(Load(settings, "port 1 2\n")),
@@ -170,6 +170,25 @@ TEST(Settings, EveryDefaultIsAValueOfItsSetting) {
               "ok");
     EXPECT_EQ(Get(settings, description.name), description.default_value);
   }
+}
+
+TEST(ClusterSettings, TheSecretIsNotShownButRewritten) {
+  Settings settings;
+  ASSERT_TRUE(settings.Set("cluster-secret", "s3cret", Source::kFlag).ok());
+  const std::string_view name = "cluster-secret";
+  EXPECT_EQ(settings.Get({&name, 1}).at(0).second, "(hidden)");
+  EXPECT_NE(settings.RewriteText("").find("cluster-secret s3cret"), std::string::npos);
+}
+
+// D22: sizes that would crash or overflow are refused.
+TEST(ClusterSettings, RangesAreChecked) {
+  Settings settings;
+  EXPECT_FALSE(settings.Set("history-size", "0", Source::kFlag).ok());
+  EXPECT_FALSE(settings.Set("history-size", "1001", Source::kFlag).ok());
+  EXPECT_TRUE(settings.Set("history-size", "1000", Source::kFlag).ok());
+  EXPECT_FALSE(settings.Set("cluster-join", "10.0.0.2", Source::kFlag).ok());
+  EXPECT_TRUE(settings.Set("cluster-join", "10.0.0.2:5262,b:1", Source::kFlag).ok());
+  EXPECT_FALSE(settings.Set("cluster-announce-ip", "a b", Source::kFlag).ok());
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // GET SET and their kin: reading and replacing a counter's value as Redis does with strings. A
 // value is always a number.
 #include "base/text.h"
+#include "command/cluster_host.h"
 #include "command/counter_access.h"
 #include "command/expiry_option.h"
 
@@ -13,25 +14,58 @@ using engine::Key;
 
 // ---- reading
 
-// "GET k STATE", "GET k EXACT": Discnt's words, which redis does not know.
-void GetWithOption(Context& ctx, const Decimal& value) {
+// What is known of a counter over all nodes. Where its precision lets them hold changes back, the
+// value is an estimate; where it is 0, the value is what has arrived.
+Estimate EstimateOf(Context& ctx, const Key& key, const Entry& entry) {
+  const Decimal precision =
+      entry.precision.value_or(ctx.server.settings.values().default_precision);
+  if (!precision.IsZero()) {
+    if (const ClusterHost* cluster = ctx.server.host.cluster()) {
+      return cluster->EstimateOf(key, entry.value, precision, ctx.now);
+    }
+  }
+  return {.known = entry.value, .value = entry.value, .lower = entry.value, .upper = entry.value};
+}
+
+std::shared_ptr<const ClusterStatus> StatusOf(const Context& ctx) {
+  const ClusterHost* cluster = ctx.server.host.cluster();
+  return cluster == nullptr ? std::make_shared<const ClusterStatus>() : cluster->status();
+}
+
+// Value, lower and upper bound, lag in ms, missing nodes: what those nodes have counted in that
+// time, and nothing else, may be outside of the bounds.
+void ReplyBounds(Context& ctx, const Estimate& estimate) {
+  const std::shared_ptr<const ClusterStatus> status = StatusOf(ctx);
+  ctx.reply.Array(5);
+  ctx.reply.DecimalBulk(estimate.value);
+  ctx.reply.DecimalBulk(estimate.lower);
+  ctx.reply.DecimalBulk(estimate.upper);
+  ctx.reply.Integer(status->staleness_ms);
+  ctx.reply.Array(status->missing_nodes.size());
+  for (const std::string& id : status->missing_nodes) ctx.reply.Bulk(id);
+}
+
+// "GET k STATE", "GET k EXACT", "GET k BOUNDS": words that redis does not know.
+void GetWithOption(Context& ctx, const Estimate& estimate) {
   const std::string_view option = ctx.args[2];
   if (ctx.args.size() > 3) return ctx.reply.Error(kSyntaxError);
   if (EqualsIgnoreCase(option, "STATE")) {
     ctx.reply.Array(2);
-    ctx.reply.DecimalBulk(value);
-    ctx.reply.Bulk("CONSISTENT");  // a lone node knows everything
+    ctx.reply.DecimalBulk(estimate.value);
+    ctx.reply.Bulk(StatusOf(ctx)->consistent ? "CONSISTENT" : "INCONSISTENT");
   } else if (EqualsIgnoreCase(option, "EXACT")) {
-    ctx.reply.DecimalBulk(value);
+    ctx.reply.DecimalBulk(estimate.known);
+  } else if (EqualsIgnoreCase(option, "BOUNDS")) {
+    ReplyBounds(ctx, estimate);
   } else {
     constexpr std::size_t kMaxShown = 128;
     ctx.reply.Error("ERR Unknown GET option '" + std::string(option.substr(0, kMaxShown)) + "'");
   }
 }
 
-void ReplyValue(Context& ctx, const std::optional<Entry>& entry) {
+void ReplyValue(Context& ctx, const Key& key, const std::optional<Entry>& entry) {
   if (entry) {
-    ctx.reply.DecimalBulk(entry->value);
+    ctx.reply.DecimalBulk(EstimateOf(ctx, key, *entry).value);
   } else {
     ReplyMissing(ctx);
   }
@@ -50,19 +84,21 @@ void Get(Context& ctx) {
   if (ctx.redis() && ctx.args.size() > 2) {
     return ctx.reply.Error(WrongArguments(ctx.command.name));
   }
-  const std::optional<Entry> entry = FindAndCount(ctx, ctx.Key(1));
+  const Key key = ctx.Key(1);
+  const std::optional<Entry> entry = FindAndCount(ctx, key);
   if (RefuseTree(ctx, entry)) return;
-  if (ctx.args.size() == 2) return ReplyValue(ctx, entry);
-  GetWithOption(ctx, entry ? entry->value : Decimal());
+  if (ctx.args.size() == 2) return ReplyValue(ctx, key, entry);
+  GetWithOption(ctx, entry ? EstimateOf(ctx, key, *entry) : Estimate());
 }
 
 // A tree reads as missing here: one name of the wrong kind must not take the others' values away.
 void MGet(Context& ctx) {
   ctx.reply.Array(ctx.args.size() - 1);
   for (std::size_t i = 1; i < ctx.args.size(); ++i) {
-    std::optional<Entry> entry = FindAndCount(ctx, ctx.Key(i));
+    const Key key = ctx.Key(i);
+    std::optional<Entry> entry = FindAndCount(ctx, key);
     if (entry && entry->kind == engine::Kind::kTree) entry.reset();
-    ReplyValue(ctx, entry);
+    ReplyValue(ctx, key, entry);
   }
 }
 
@@ -290,14 +326,16 @@ constexpr std::string_view kEach = "O(N) where N is the number of names";
 void AddReads(CommandTable& table) {
   table.Add({.name = "get",
              .summary = "The value of a counter. Discnt's STATE adds whether all nodes have been "
-                        "heard; EXACT leaves predictions out.",
+                        "heard; EXACT leaves predictions out; BOUNDS replies value, lower and "
+                        "upper bound, lag in ms and the nodes that are missing.",
              .group = "string",
              .flags = kReadOnly | kFast,
              .arguments = {KeyArgument(),
                            {.name = "option",
                             .type = ArgumentType::kOneOf,
                             .optional = true,
-                            .arguments = {Token("state", "STATE"), Token("exact", "EXACT")}}},
+                            .arguments = {Token("state", "STATE"), Token("exact", "EXACT"),
+                                          Token("bounds", "BOUNDS")}}},
              .errors = {"ERR Unknown GET option 'x'", kWrongType},
              .examples = {{"GET nothing", "\"0\"", "(nil)"},
                           {"INCRBY visits 7", "\"7\"", "(integer) 7"},

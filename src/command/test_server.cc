@@ -33,6 +33,41 @@ Status FakeHost::WriteConfigFile(std::string_view text) {
   return {};
 }
 
+int FakeCluster::AckedBy(Lsn lsn) const {
+  int count = 0;
+  for (const PeerStatus& peer : state.peers) count += peer.acked_lsn >= lsn ? 1 : 0;
+  return count;
+}
+
+Status FakeCluster::Meet(std::string_view host, std::int64_t port) {
+  asked.push_back("meet " + std::string(host) + " " + std::to_string(port));
+  return {};
+}
+
+Status FakeCluster::Forget(std::string_view id) {
+  asked.push_back("forget " + std::string(id));
+  return {};
+}
+
+Status FakeCluster::Reset(bool hard) {
+  asked.emplace_back(hard ? "reset hard" : "reset soft");
+  return {};
+}
+
+Status FakeCluster::SaveConfig() {
+  asked.emplace_back("saveconfig");
+  return {};
+}
+
+Estimate FakeCluster::EstimateOf(const engine::Key&, const Decimal& known, const Decimal& precision,
+                                 Now) const {
+  const Decimal value = Decimal::Add(known, predicted).value_or(known);
+  return {.known = known,
+          .value = value,
+          .lower = Decimal::Subtract(known, precision).value_or(known),
+          .upper = Decimal::Add(value, precision).value_or(value)};
+}
+
 Status FakeHost::Sleep(double seconds) {
   mono_ns += static_cast<MonoNs>(seconds * static_cast<double>(kNsPerSecond));
   return {};
@@ -43,7 +78,17 @@ class TestServer::MemoryLog : public LogSink {
  public:
   void Append(std::string_view unit) override {
     units.emplace_back(unit);
-    if (exclusive || keyspace == nullptr) return;
+    if (!exclusive && keyspace != nullptr) CheckLocks(unit);
+  }
+  Lsn last_lsn() const override { return units.size(); }
+
+  std::vector<std::string> units;
+  std::string errors;
+  engine::Keyspace* keyspace = nullptr;  // the one that the units come from
+  bool exclusive = false;                // the running command holds everything
+
+ private:
+  void CheckLocks(std::string_view unit) {
     ByteReader reader(unit);
     engine::TreeMutation of_tree;
     bool has_tree = false;
@@ -65,12 +110,6 @@ class TestServer::MemoryLog : public LogSink {
     if (!reader.ok()) errors += "a unit that does not decode was logged\n";
   }
 
-  std::vector<std::string> units;
-  std::string errors;
-  engine::Keyspace* keyspace = nullptr;  // the one that the units come from
-  bool exclusive = false;                // the running command holds everything
-
- private:
   void CheckLock(std::string_view name) {
     const engine::Key key = keyspace->MakeKey(name);
     SpinLock& lock = keyspace->LockOf(engine::Keyspace::PartitionOf(key));
@@ -151,6 +190,11 @@ std::string TestServer::RunRaw(Session& session, std::span<const std::string_vie
   log_->exclusive = command != nullptr && (command->flags & kExclusive) != 0;
   state_->turn_lock.lock_shared();
   dispatcher_->Execute(session, words, now_, reply);
+  while (session.query != nullptr) {
+    // Whoever it waits for is at rest in a test: it is the clock's turn.
+    if (session.query->IsIdle()) AdvanceTo(session.query->DeadlineNs());
+    dispatcher_->Continue(session, now_, reply);
+  }
   state_->turn_lock.unlock_shared();
   log_->exclusive = false;
   return out;
@@ -187,6 +231,10 @@ std::string TestServer::RunAs(Session& session, std::string_view line) {
     return "not a request: " + std::string(line);
   }
   return RunWords(session, words);
+}
+
+void TestServer::AdvanceTo(MonoNs deadline) {
+  if (deadline > now_.mono_ns) Advance((deadline - now_.mono_ns + kNsPerMs - 1) / kNsPerMs);
 }
 
 void TestServer::Advance(WallMs milliseconds) {

@@ -18,12 +18,32 @@
 #include <string_view>
 #include <vector>
 
+#include "command/cluster_host.h"
 #include "command/dispatcher.h"
 #include "command/karma_dump_jobs.h"
 #include "command/karma_requests.h"
 #include "command/server_state.h"
 
 namespace jeton::command {
+
+// A cluster whose status the test sets; remembers what it was asked.
+class FakeCluster final : public ClusterHost {
+ public:
+  std::shared_ptr<const ClusterStatus> status() const override {
+    return std::make_shared<const ClusterStatus>(state);
+  }
+  int AckedBy(Lsn lsn) const override;
+  Status Meet(std::string_view host, std::int64_t port) override;
+  Status Forget(std::string_view id) override;
+  Status Reset(bool hard) override;
+  Status SaveConfig() override;
+  Estimate EstimateOf(const engine::Key& key, const Decimal& known, const Decimal& precision,
+                      Now now) const override;
+
+  ClusterStatus state;
+  Decimal predicted;  // is added to what is known of every counter that has a precision
+  std::vector<std::string> asked;
+};
 
 // What commands ask of a node, with canned facts; remembers what it was asked.
 class FakeHost : public Host {
@@ -35,6 +55,7 @@ class FakeHost : public Host {
   void WakeWorkers() override { ++wakes; }
   KarmaDumpJobs* karma_dumps() override { return dump_jobs; }
   void WakeUpkeep() override { wake_upkeep(); }
+  ClusterHost* cluster() override { return &fake_cluster; }
   void SendToMonitors(std::string_view line) override { monitored.emplace_back(line); }
   Result<std::string> ReadConfigFile() override { return config_text; }
   Status WriteConfigFile(std::string_view text) override;
@@ -42,6 +63,7 @@ class FakeHost : public Host {
   MonoNs MonotonicNow() const override { return mono_ns; }
   Status Sleep(double seconds) override;
 
+  FakeCluster fake_cluster;
   KarmaDumpJobs* dump_jobs = nullptr;
   std::function<void()> wake_upkeep = [] {};
   PersistenceStatus status;
@@ -104,6 +126,7 @@ class TestServer {
   class MemoryLog;
 
   void Build();
+  void AdvanceTo(MonoNs deadline);
   void Upkeep();
   void DropIf(const std::string& name, bool expired);
   std::unique_ptr<engine::Keyspace> Replay();

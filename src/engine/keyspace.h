@@ -66,6 +66,7 @@ class CounterPlace {
 
   explicit operator bool() const { return record_ != nullptr; }
   friend bool operator==(const CounterPlace& place, std::nullptr_t) { return !place; }
+  bool has_precision() const { return (record_[0] & kPrecisionBit) != 0; }
 
   std::int64_t operator*() const {
     return static_cast<std::int64_t>(Load() << Unused()) >> Unused();
@@ -84,6 +85,7 @@ class CounterPlace {
 
  private:
   static constexpr std::size_t kValueOffset = 2;  // see engine/record.h
+  static constexpr std::uint8_t kPrecisionBit = 1u << 4;
 
   int Unused() const { return 64 - (8 << (record_[0] & 3)); }
   std::uint64_t Load() const {

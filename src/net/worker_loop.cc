@@ -89,7 +89,8 @@ void WorkerLoop::Run() {
 
 int WorkerLoop::TimeoutMs() const {
   if (worker_.HasWork() || !unread_.empty()) return 0;
-  const MonoNs left = next_tick_ns_ - node_.environment().mono_now();
+  const MonoNs next = std::min(next_tick_ns_, worker_.next_deadline_ns());
+  const MonoNs left = next - node_.environment().mono_now();
   return left <= 0 ? 0 : static_cast<int>((left + kNsPerMs - 1) / kNsPerMs);
 }
 

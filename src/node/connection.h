@@ -61,6 +61,7 @@ struct Connection {
   bool dead = false;               // cut: nothing more is read or sent
   bool in_send_list = false;
   bool in_subscriber_list = false;
+  bool in_timed_list = false;
 
   void* transport = nullptr;  // net's own; the node never looks at it
 

@@ -1,14 +1,18 @@
 #include "node/http_api.h"
 
+#include "command/cluster_host.h"
 #include "node/node.h"
 
 namespace jeton::node {
 namespace {
 
 // Why the node would refuse a write now; empty if it would not.
-std::string_view NotReadyReason(const Node& node) {
+std::string_view NotReadyReason(Node& node) {
   const command::ServerState& state = node.state();
   if (!node.ready()) return "loading\n";
+  if (const command::ClusterHost* cluster = node.cluster()) {
+    if (cluster->status()->copying_state) return "copying the state of another node\n";
+  }
   if (state.shutting_down.load()) return "shutting down\n";
   if (state.disk_failed.load()) return "disk failed\n";
   if (state.disk_full.load()) return "disk full\n";

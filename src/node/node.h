@@ -107,6 +107,7 @@ class Node final : public command::Host, public command::LogSink {
 
   // command::LogSink
   void Append(std::string_view unit) override;
+  Lsn last_lsn() const override { return store_->log().appended_lsn(); }
   // command::Host
   command::PersistenceStatus persistence() const override;
   Status StartSnapshot() override;

@@ -1,6 +1,7 @@
 #include "node/worker.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "command/subscription_feed.h"
 #include "node/node.h"
@@ -71,6 +72,7 @@ void Worker::Close(Connection& connection) {
   std::erase(gated_, &connection);
   std::erase(sendable_, &connection);
   std::erase(subscribers_, &connection);
+  std::erase(timed_, &connection);
   connections_.erase(connection.session.id);
 }
 
@@ -134,6 +136,29 @@ void Worker::Queue(Connection& connection) {
 }
 
 // ---- time and notes from other threads
+
+MonoNs Worker::next_deadline_ns() const {
+  MonoNs next = std::numeric_limits<MonoNs>::max();
+  for (const Connection* connection : timed_) {
+    if (const auto& query = connection->session.query) next = std::min(next, query->DeadlineNs());
+  }
+  return next;
+}
+
+void Worker::QueueOverdue(MonoNs now) {
+  std::size_t kept = 0;
+  for (Connection* connection : timed_) {
+    const auto& query = connection->session.query;
+    const bool waits = query != nullptr && query->DeadlineNs() != 0;
+    if (waits && query->DeadlineNs() > now) {
+      timed_[kept++] = connection;
+      continue;
+    }
+    connection->in_timed_list = false;
+    if (waits) Queue(*connection);
+  }
+  timed_.resize(kept);
+}
 
 void Worker::Tick(Now now) {
   if (node_.state().pause_until_ms.load() <= now.wall_ms) ReleaseHeldBack();

@@ -69,6 +69,8 @@ class Worker {
 
   void RunTurn(Now now);
   bool HasWork() const { return !queued_.empty(); }
+  // When a query that waits has had enough; far away if there is none.
+  MonoNs next_deadline_ns() const;
   // Opens gates up to the log's safe LSN.
   void Release();
   void Tick(Now now);
@@ -130,6 +132,7 @@ class Worker {
   void DeliverMonitorLines();
   void CheckSessions();
   void ReleaseHeldBack();
+  void QueueOverdue(MonoNs now);
   void PushSubscriptions(Connection& connection, Now now);
 
   Node& node_;
@@ -143,6 +146,7 @@ class Worker {
   std::vector<Connection*> gated_;   // have closed gates
   std::vector<Connection*> sendable_;
   std::vector<Connection*> subscribers_;
+  std::vector<Connection*> timed_;           // have an idle query with a deadline
   std::vector<std::string_view> arguments_;  // of all requests of the batch
   std::vector<Request> requests_;
   bool gates_failed_ = false;

@@ -15,6 +15,8 @@ constexpr std::size_t kRecordAhead = 12;  // requests between the fetch of a rec
 void Worker::RunTurn(Now now) {
   if (check_sessions_.load(std::memory_order_acquire)) CheckSessions();
   if (has_monitor_lines_.load(std::memory_order_acquire)) DeliverMonitorLines();
+  if (!timed_.empty()) [[unlikely]]
+    QueueOverdue(now.mono_ns);
   if (queued_.empty()) return;
   turn_.clear();
   turn_.swap(queued_);
@@ -274,8 +276,13 @@ void Worker::KeepRest(Connection& connection) {
   // when the pause is over (see Tick).
   connection.parser = RespParser(connection.parser.limits());
   if (connection.session.query != nullptr) {
-    // An idle one is woken by whoever it waits for.
-    if (!connection.session.query->IsIdle()) Queue(connection);
+    // An idle one is woken by whoever it waits for, or by its deadline.
+    if (!connection.session.query->IsIdle()) {
+      Queue(connection);
+    } else if (connection.session.query->DeadlineNs() != 0 && !connection.in_timed_list) {
+      connection.in_timed_list = true;
+      timed_.push_back(&connection);
+    }
   } else {
     connection.queued = false;
     std::erase(queued_, &connection);

@@ -123,6 +123,9 @@ void AddServe(CLI::App& app, ServeOptions& options, int& status) {
     option->type_name(setting.kind);
     if (boolean) option->expected(0, 1)->default_str("yes");
   }
+  serve->add_option_function<std::string>(
+      "--join", [&options](const std::string& value) { options.flags["cluster-join"] = value; },
+      "as --cluster-join");
   AddKarmaFlags(*serve, options);
   serve->callback([&options, &status] { status = RunServe(options); });
 }
