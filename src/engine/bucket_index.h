@@ -10,7 +10,7 @@
 
 #include "base/assert.h"
 #include "base/calendar.h"
-#include "engine/sum.h"
+#include "base/sum.h"
 
 namespace jeton::engine {
 

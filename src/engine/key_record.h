@@ -23,8 +23,8 @@
 
 #include "base/calendar.h"
 #include "base/decimal.h"
+#include "base/sum.h"
 #include "engine/slab.h"
-#include "engine/sum.h"
 #include "engine/tree_key.h"
 
 namespace jeton::engine {

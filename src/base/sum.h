@@ -7,7 +7,7 @@
 
 #include "base/decimal.h"
 
-namespace jeton::engine {
+namespace jeton {
 
 class Sum {
  public:
@@ -64,4 +64,4 @@ class Sum {
   Int128 fraction_ = 0;  // units of 1e-17; each addend's is below one in size
 };
 
-}  // namespace jeton::engine
+}  // namespace jeton

@@ -1,0 +1,348 @@
+// Replica: the changes that this node makes itself. See replica_apply.cc for frames,
+// replica_state.cc for snapshots and recovery, replica_fold.cc for what keeps it small.
+#include "engine/replica.h"
+
+#include <limits>
+#include <mutex>
+
+#include "base/sum.h"
+#include "engine/tree.h"
+#include "engine/tree_mutation.h"
+
+namespace jeton::engine {
+
+namespace {
+
+constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
+constexpr Lsn kEverything = std::numeric_limits<Lsn>::max();
+
+}  // namespace
+
+Replica::Replica(Keyspace& keyspace, WatchTable* watches, Options options)
+    : keyspace_(keyspace),
+      watches_(watches),
+      options_(std::move(options)),
+      sweeps_(Keyspace::kPartitions) {
+  for (unsigned i = 0; i < Keyspace::kPartitions; ++i) {
+    partitions_.push_back(std::make_unique<SharedPartition>());
+  }
+  own_ = home_ = *origins_.Add(options_.own);
+  known_.Set(own_, kEverything);
+}
+
+Replica::~Replica() = default;
+
+// ---- explicit and implicit cells
+
+std::optional<Decimal> Replica::ViewOf(const Key& key) const {
+  const auto entry = keyspace_.Find(key, kBeforeAnyExpiry);
+  if (!entry || entry->kind != Kind::kCounter) return std::nullopt;
+  return entry->value;
+}
+
+std::optional<Decimal> Replica::ViewOf(const Key& key, std::string_view tree_key,
+                                       Bucket bucket) const {
+  const Tree* tree = keyspace_.FindTree(key, kBeforeAnyExpiry);
+  if (tree == nullptr) return std::nullopt;
+  const auto view = tree->Find(tree->MakeKey(tree_key));
+  return view ? view->At(bucket) : std::nullopt;
+}
+
+SharedCell* Replica::FindCounter(const Key& key) {
+  SharedName* name = At(key).Find(key);
+  return name != nullptr ? name->counter.get() : nullptr;
+}
+
+SharedCell& Replica::MakeCounter(const Key& key) {
+  SharedName& name = At(key).Make(key);
+  if (!name.counter) {
+    name.counter = std::make_unique<SharedCell>();
+    if (const auto value = ViewOf(key)) {
+      name.counter->cell.PutEntry({.origin = home_, .birth = 0, .sum = *value});
+    }
+  }
+  return *name.counter;
+}
+
+SharedTree& Replica::MakeTree(const Key& key) {
+  SharedName& name = At(key).Make(key);
+  if (!name.tree) {
+    name.tree = std::make_unique<SharedTree>();
+    if (const Tree* tree = keyspace_.FindTree(key, kBeforeAnyExpiry)) {
+      name.tree->facts.exists = true;
+      name.tree->facts.settings = tree->settings();
+      name.tree->facts.watermark = tree->watermark();
+    }
+  }
+  return *name.tree;
+}
+
+SharedCell* Replica::FindBucket(SharedTree& shared, std::string_view tree_key, Bucket bucket) {
+  const auto found = shared.keys.find(tree_key);
+  if (found == shared.keys.end()) return nullptr;
+  const auto cell = found->second.find(bucket);
+  return cell == found->second.end() ? nullptr : &cell->second;
+}
+
+SharedCell& Replica::MakeBucket(const Key& key, SharedTree& shared, std::string_view tree_key,
+                                Bucket bucket) {
+  if (SharedCell* found = FindBucket(shared, tree_key, bucket)) return *found;
+  SharedCell& made = shared.keys[std::string(tree_key)][bucket];
+  if (const auto value = ViewOf(key, tree_key, bucket)) {
+    made.cell.PutEntry({.origin = home_, .birth = 0, .sum = *value});
+  }
+  return made;
+}
+
+// ---- what every change does
+
+void Replica::MarkDirty(const CellName& cell, std::uint64_t hash) {
+  SharedPartition& partition = *partitions_[hash >> 56];
+  EncodeCellId(cell, partition.scratch);
+  const std::uint64_t id_hash =
+      cell.in_tree ? HashBytes(partition.scratch, keyspace_.hash_seed()) : hash;
+  if (!partition.dirty.Add(partition.scratch, id_hash)) return;
+  dirty_cells_.fetch_add(1, std::memory_order_relaxed);
+}
+
+// A life that begins after entries were freed must be told from the ones before.
+Lsn Replica::BirthNow() {
+  return ever_freed_ ? options_.close_record() + 1 : 0;
+}
+
+const crdt::Entry& Replica::AddOwn(SharedCell& shared, const Decimal& delta) {
+  shared.candidate = shared.hidden = false;
+  crdt::Entry* entry = shared.cell.FindEntry(own_);
+  if (entry == nullptr) {
+    shared.cell.PutEntry({.origin = own_, .birth = BirthNow(), .sum = delta});
+    return *shared.cell.FindEntry(own_);
+  }
+  Sum sum(entry->sum);
+  sum.Add(delta);
+  entry->sum = sum.value();
+  return *entry;
+}
+
+void Replica::Control(const SharedMutation& mutation, std::string& log) {
+  const std::size_t begin = log.size();
+  SharedWriter(origins_, false).Write(mutation, log);
+  const std::lock_guard guard(control_lock_);
+  controls_.append(log, begin);
+}
+
+std::uint64_t Replica::clock() const {
+  const std::lock_guard guard(control_lock_);
+  return clock_.last();
+}
+
+void Replica::SawClock(std::uint64_t clock) {
+  const std::lock_guard guard(control_lock_);
+  clock_.Saw(clock);
+}
+
+crdt::Version Replica::NextVersion() {
+  const std::lock_guard guard(control_lock_);
+  crdt::Version version{.clock = clock_.Next(options_.wall_now()), .origin = own()};
+  if (bugs.node_version) {
+    version.origin = {};
+    std::copy_n(options_.node.begin(), version.origin.size(), version.origin.begin());
+  }
+  return version;
+}
+
+// Everything that was written into the log before is at or below the cut, everything after above.
+void Replica::Reset(const CellName& cell, SharedCell& shared, const Decimal& value, bool present,
+                    std::string& log) {
+  const Lsn cut = options_.close_record();
+  SharedMutation reset{.type = SharedType::kReset, .cell = cell, .epoch = epoch_};
+  reset.observation = shared.cell.Observe(known_, retired_);
+  for (auto& seen : reset.observation.components) {
+    if (seen.origin == own_) seen.cut = cut;
+  }
+  reset.observation.set = {.version = NextVersion(), .value = value, .present = present};
+  shared.cell.ApplyReset(reset.observation, known_);
+  shared.candidate = shared.hidden = false;
+  Control(reset, log);
+}
+
+// ---- counters
+
+void Replica::Add(const Key& key, const Decimal& value, const Decimal& delta, std::string& log) {
+  SharedWriter writer(origins_, false);
+  const CellName cell{.name = key.name};
+  SharedCell* shared = FindCounter(key);
+  if (shared == nullptr && own_ == home_ && (!ever_freed_ || ViewOf(key))) {
+    writer.WriteEntry(cell, epoch_, false, 0, value, log);
+  } else {
+    if (shared == nullptr) shared = &MakeCounter(key);
+    const crdt::Entry& entry = AddOwn(*shared, delta);
+    writer.WriteEntry(cell, epoch_, false, entry.birth, entry.sum, log);
+  }
+  MarkDirty(cell, key.hash);
+}
+
+void Replica::Set(const Key& key, const Decimal& value, std::string& log) {
+  Reset({.name = key.name}, MakeCounter(key), value, true, log);
+}
+
+void Replica::Drop(const Key& key, bool expired, std::string& log) {
+  ClearAttributes(key, expired, log);
+  const SharedName* name = At(key).Find(key);
+  const bool is_tree = keyspace_.FindTree(key, kBeforeAnyExpiry) != nullptr ||
+                       (name != nullptr && name->tree && name->tree->facts.exists);
+  if (!is_tree) return Reset({.name = key.name}, MakeCounter(key), 0, false, log);
+  SharedTree& shared = MakeTree(key);
+  shared.keys.clear();
+  ++shared.facts.epoch;
+  shared.facts.exists = false;
+  shared.facts.version = NextVersion();
+  shared.facts.watermark = Tree::kNoWatermark;
+  Control({.type = SharedType::kTree,
+           .cell = {.name = key.name},
+           .epoch = epoch_,
+           .tree = shared.facts},
+          log);
+}
+
+void Replica::HideZero(const Key& key, WallMs now) {
+  MakeCounter(key).hidden = true;
+  keyspace_.Apply({.type = MutationType::kDrop, .name = key.name}, key, now);
+}
+
+void Replica::SetExpiry(const Key& key, WallMs expires_at, std::string& log) {
+  PutExpiry(key, expires_at, NextVersion(), log);
+}
+
+void Replica::PutExpiry(const Key& key, WallMs expires_at, const crdt::Version& version,
+                        std::string& log) {
+  SharedName& name = At(key).Make(key);
+  if (!name.attributes) name.attributes = std::make_unique<Attributes>();
+  name.attributes->candidate = false;
+  name.attributes->expires_at = expires_at;
+  name.attributes->expiry_version = version;
+  Control({.type = SharedType::kAttribute,
+           .cell = {.name = key.name},
+           .epoch = epoch_,
+           .attribute = AttributeKind::kExpiry,
+           .version = version,
+           .expires_at = expires_at},
+          log);
+}
+
+void Replica::SetPrecision(const Key& key, const Decimal& precision, std::string& log) {
+  SharedName& name = At(key).Make(key);
+  if (!name.attributes) name.attributes = std::make_unique<Attributes>();
+  name.attributes->candidate = false;
+  name.attributes->precision = precision;
+  name.attributes->precision_version = NextVersion();
+  Control({.type = SharedType::kAttribute,
+           .cell = {.name = key.name},
+           .epoch = epoch_,
+           .attribute = AttributeKind::kPrecision,
+           .version = name.attributes->precision_version,
+           .precision = precision},
+          log);
+}
+
+// A name whose time has come gives up just that expiry: one that is set somewhere else meanwhile
+// must win, so the version is only the next one.
+void Replica::ClearAttributes(const Key& key, bool expired, std::string& log) {
+  const auto view = keyspace_.Find(key, kBeforeAnyExpiry);
+  SharedName* name = At(key).Find(key);
+  const Attributes* known = name != nullptr ? name->attributes.get() : nullptr;
+  const bool has_expiry =
+      (view && view->expires_at != 0) || (known != nullptr && known->expires_at != 0);
+  const bool has_precision =
+      (view && view->precision) || (known != nullptr && !known->precision.IsNegative());
+  if (has_expiry) {
+    const std::uint64_t old = known != nullptr ? known->expiry_version.clock : 0;
+    PutExpiry(key, 0, expired ? crdt::Version{old + 1, own()} : NextVersion(), log);
+  }
+  if (has_precision) SetPrecision(key, Decimal(-1), log);
+}
+
+// ---- trees
+
+void Replica::CreateTree(const Key& key, const TreeSettings& settings, std::string& log) {
+  // A counter that is hidden by the tree must not be taken for nothing when it shows again.
+  if (ViewOf(key)) MakeCounter(key);
+  SharedTree& shared = MakeTree(key);
+  shared.facts.exists = true;
+  shared.facts.settings = settings;
+  shared.facts.version = NextVersion();
+  Control({.type = SharedType::kTree,
+           .cell = {.name = key.name},
+           .epoch = epoch_,
+           .tree = shared.facts},
+          log);
+}
+
+void Replica::AddToBucket(const Key& key, const Tree& tree, const TreeKey& tree_key, Bucket bucket,
+                          const Decimal& value, const Decimal& delta, std::string& log) {
+  const std::string text =
+      tree_key.is_number ? std::to_string(tree_key.number) : std::string(tree_key.text);
+  SharedName* name = At(key).Find(key);
+  SharedTree* shared = name != nullptr ? name->tree.get() : nullptr;
+  const CellName cell{.name = key.name,
+                      .in_tree = true,
+                      .key = text,
+                      .bucket = bucket,
+                      .tree_epoch = shared != nullptr ? shared->facts.epoch : 0};
+  SharedCell* found = shared != nullptr ? FindBucket(*shared, text, bucket) : nullptr;
+  SharedWriter writer(origins_, false);
+  const auto view = tree.Find(tree_key);
+  if (found == nullptr && own_ == home_ && (!ever_freed_ || (view && view->At(bucket)))) {
+    writer.WriteEntry(cell, epoch_, false, 0, value, log);
+  } else {
+    if (found == nullptr) found = &MakeBucket(key, MakeTree(key), text, bucket);
+    const crdt::Entry& entry = AddOwn(*found, delta);
+    writer.WriteEntry(cell, epoch_, false, entry.birth, entry.sum, log);
+  }
+  MarkDirty(cell, key.hash);
+}
+
+void Replica::SetBucket(const Key& key, const Tree&, const TreeKey& tree_key, Bucket bucket,
+                        const Decimal& value, bool present, std::string& log) {
+  const std::string text =
+      tree_key.is_number ? std::to_string(tree_key.number) : std::string(tree_key.text);
+  SharedTree& shared = MakeTree(key);
+  SharedCell& cell = MakeBucket(key, shared, text, bucket);
+  Reset({.name = key.name,
+         .in_tree = true,
+         .key = text,
+         .bucket = bucket,
+         .tree_epoch = shared.facts.epoch},
+        cell, value, present, log);
+}
+
+void Replica::TrimTree(const Key& key, const Tree&, Bucket first_live, std::string& log) {
+  SharedTree& shared = MakeTree(key);
+  shared.facts.watermark = std::max(shared.facts.watermark, first_live);
+  for (auto it = shared.keys.begin(); it != shared.keys.end();) {
+    it->second.erase(it->second.begin(), it->second.lower_bound(first_live));
+    it = it->second.empty() ? shared.keys.erase(it) : std::next(it);
+  }
+  Control({.type = SharedType::kTree,
+           .cell = {.name = key.name},
+           .epoch = epoch_,
+           .tree = shared.facts},
+          log);
+}
+
+void Replica::ResetTree(const Key& key, std::string& log) {
+  SharedTree& shared = MakeTree(key);
+  shared.keys.clear();
+  ++shared.facts.epoch;
+  Control({.type = SharedType::kTree,
+           .cell = {.name = key.name},
+           .epoch = epoch_,
+           .tree = shared.facts},
+          log);
+}
+
+void Replica::Flush(std::string& log) {
+  SwitchEpoch(epoch_ + 1);
+  Control({.type = SharedType::kEpoch, .epoch = epoch_}, log);
+}
+
+}  // namespace jeton::engine

@@ -1,0 +1,267 @@
+// Replica: what a node with peers knows beyond what its readers see, and how the two follow from
+// each other. It exists once the node is not alone any more (Keyspace::replica()).
+//
+//  * Local changes come from Unit, which changes the view and asks here for what goes into the log:
+//    the own entry of the cell, an observed reset, a version.
+//  * Cut makes the next frame of the own log, ApplyFrame takes in one of another origin's.
+//  * Recovery replays the own log's mutations and the frames in it by the same ways.
+//  * Closing, folding and freeing keep what is stored small.
+//
+// The rules are those of crdt/cell.h; who may read what when:
+//  - "changes of a name" hold the partition of the name (and the TurnLock shared);
+//  - everything else is exclusive (the TurnLock exclusively, or nobody else is there yet).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/lock.h"
+#include "base/result.h"
+#include "crdt/cell.h"
+#include "crdt/clock.h"
+#include "crdt/frame.h"
+#include "crdt/version_vector.h"
+#include "engine/keyspace.h"
+#include "engine/shared_mutation.h"
+#include "engine/shared_state.h"
+#include "engine/watch.h"
+
+namespace jeton::engine {
+
+// Faults of REPLICATION.md's model that a test can plant, to see that they are found.
+struct ReplicaBugs {
+  bool partial_cut = false;     // a frame that leaves out cells changed last
+  bool fold_early = false;      // folds before all members have the last LSN
+  bool no_void = false;         // a reset that saw a fold does not make the orphan void
+  bool no_pending = false;      // a reset hides nothing that is not known to the end yet
+  bool no_birth = false;        // bases of an earlier life count
+  bool free_unstable = false;   // frees entries before everybody knows why
+  bool reuse_origin = false;    // a start goes on with the origin of the run before
+  bool node_version = false;    // ties of SETs are broken by node, not by origin
+  bool store_estimate = false;  // an estimate gets stored
+};
+
+class Replica {
+ public:
+  struct Options {
+    NodeId node{};
+    OriginId own{};
+    // Ends the record of the log that is open, so that what comes later has a greater LSN; returns
+    // the last LSN.
+    std::function<Lsn()> close_record;
+    std::function<WallMs()> wall_now;
+  };
+
+  // `keyspace` and `watches`, which may be null, outlive it.
+  Replica(Keyspace& keyspace, WatchTable* watches, Options options);
+  ~Replica();
+  Replica(const Replica&) = delete;
+  Replica& operator=(const Replica&) = delete;
+
+  // ---- changes of a name; each appends what the log needs to `log`
+  // The counter's view goes from `value` - `delta` to `value`.
+  void Add(const Key& key, const Decimal& value, const Decimal& delta, std::string& log);
+  void Set(const Key& key, const Decimal& value, std::string& log);
+  // The counter or tree is gone, with its expiry and precision. `expired`: because its time came.
+  void Drop(const Key& key, bool expired, std::string& log);
+  // A zero counter goes out of view; nothing is logged, as nothing changes.
+  void HideZero(const Key& key, WallMs now);
+  void SetExpiry(const Key& key, WallMs expires_at, std::string& log);
+  void SetPrecision(const Key& key, const Decimal& precision, std::string& log);
+  void CreateTree(const Key& key, const TreeSettings& settings, std::string& log);
+  void AddToBucket(const Key& key, const Tree& tree, const TreeKey& tree_key, Bucket bucket,
+                   const Decimal& value, const Decimal& delta, std::string& log);
+  // `present` false: the bucket is gone.
+  void SetBucket(const Key& key, const Tree& tree, const TreeKey& tree_key, Bucket bucket,
+                 const Decimal& value, bool present, std::string& log);
+  void TrimTree(const Key& key, const Tree& tree, Bucket first_live, std::string& log);
+  void ResetTree(const Key& key, std::string& log);  // keeps settings and watermark
+  // ---- exclusive from here on
+  void Flush(std::string& log);
+
+  // How many cells and bytes wait for the next cut; any thread.
+  std::size_t dirty_cells() const { return dirty_cells_.load(std::memory_order_relaxed); }
+  bool HasUncut() const;
+  // The next frame of the own log, whose last record is `to`; `row` is what the node holds durably.
+  // Empty if nothing has changed and `row_too` is false.
+  std::optional<std::string> Cut(Lsn to, const crdt::VersionVector& row, bool row_too);
+
+  enum class Outcome : std::uint8_t { kApplied, kKnown, kGap, kRefused };
+  // All or nothing. kRefused: its bytes do not decode (see `why`).
+  Outcome ApplyFrame(const crdt::Frame& frame, WallMs now, std::string* why = nullptr);
+
+  // ---- vectors
+  const crdt::VersionVector& applied() const { return applied_; }  // own origin: up to the last cut
+  const OriginId& own() const { return origins_.IdOf(own_); }
+  const NodeId& node() const { return options_.node; }
+  std::uint64_t clock() const;
+  void SawClock(std::uint64_t clock);
+  // What each member said that it holds durably, in frames that are applied here.
+  const std::map<NodeId, crdt::VersionVector>& rows() const { return rows_; }
+  // Those whose rows stability waits for, this node included.
+  void SetMembers(std::vector<NodeId> members) { members_ = std::move(members); }
+  const std::vector<NodeId>& members() const { return members_; }
+  bool IsStable(const crdt::VersionVector& vector) const;
+  // A member that holds up what could be freed, if one does.
+  std::optional<NodeId> BlockedBy() const;
+
+  // ---- closed origins
+  struct Closed {
+    OriginId by{};
+    Lsn at = 0;  // of the log of `by`
+  };
+  const std::map<OriginId, Closed>& closed() const { return closed_; }
+  const std::map<OriginId, Lsn>& folded() const { return folded_; }
+  // Logs that nobody writes `origin` any more and that this node will fold it.
+  void Close(const OriginId& origin, std::string& log);
+  // Folds up to `max_cells` cells of an origin whose end everybody knows. Cut directly before and
+  // after. True while there is more to do now.
+  bool FoldSome(std::size_t max_cells, std::string& log);
+  // Looks for own entries that contribute nothing and that nobody will miss; two rounds apart.
+  void FreeSome(std::string& log);
+
+  // ---- recovery, snapshots, state transfer
+  // The log says that from here on the node is not alone.
+  void WriteClustered(std::string& log) const;
+  // Everything up to `lsn` is in the state, not in frames; the view so far is the home origin's.
+  void BeginAs(const OriginId& home, Lsn lsn);
+  // The node's next run: `own` writes from here on, the origin so far is over. Cut its rest before.
+  void NextRun(const OriginId& own);
+  // Replays one mutation of the own log of the run `own`. False if it does not decode.
+  bool Replay(std::string_view unit, Lsn lsn, WallMs now);
+  // One of the own frames of that run, met in its log.
+  void ReplayOwnFrame(const crdt::Frame& frame);
+  // Control state: vectors, rows, closed origins, clock. `end` as an LSN of the own log.
+  std::string EncodeControl(Lsn end) const;
+  // `as_guest`: it is another node's; who this one is and what it has sent stay.
+  bool DecodeControl(std::string_view bytes, bool as_guest);
+  // Everything about names that the keyspace's own records do not say, in slices; done when the
+  // cursor says so. Load with LoadState after the keyspace's records.
+  struct StateCursor {
+    std::string name;
+    std::string key;  // of the tree `name`, to go on from
+    bool begun = false;
+    bool done = false;
+  };
+  void EncodeState(Keyspace::PartitionId partition, StateCursor& cursor, std::size_t max_bytes,
+                   const std::function<void(std::string_view)>& emit);
+  bool LoadState(std::string_view bytes, WallMs now);
+  // Forgets everything but who it is; the keyspace is emptied too.
+  void Clear();
+
+  // What the state is, for comparison with another node's at the same vectors: a sum per origin of
+  // the hashes of its entries. Costs a walk over everything.
+  std::map<OriginId, std::uint64_t> Digest();
+
+  ReplicaBugs bugs;
+
+ private:
+  struct Touched;
+
+  SharedPartition& At(const Key& key) { return *partitions_[Keyspace::PartitionOf(key)]; }
+  SharedCell& MakeCounter(const Key& key);
+  SharedCell* FindCounter(const Key& key);
+  SharedTree& MakeTree(const Key& key);
+  SharedCell& MakeBucket(const Key& key, SharedTree& shared, std::string_view tree_key,
+                         Bucket bucket);
+  SharedCell* FindBucket(SharedTree& shared, std::string_view tree_key, Bucket bucket);
+  std::optional<Decimal> ViewOf(const Key& key) const;
+  std::optional<Decimal> ViewOf(const Key& key, std::string_view tree_key, Bucket bucket) const;
+  void ShowCounter(const Key& key, WallMs now);
+  void ShowBucket(const Key& key, SharedTree& shared, std::string_view tree_key, Bucket bucket);
+  void ShowAttributes(const Key& key, WallMs now);
+  void ShowTree(const Key& key, WallMs now);
+
+  void MarkDirty(const CellName& cell, std::uint64_t hash);
+  Lsn BirthNow();
+  const crdt::Entry& AddOwn(SharedCell& shared, const Decimal& delta);
+  void LogEntry(const CellName& cell, const crdt::Entry& entry, std::string& log);
+  void Control(const SharedMutation& mutation, std::string& log);
+  crdt::Version NextVersion();
+  void Reset(const CellName& cell, SharedCell& shared, const Decimal& value, bool present,
+             std::string& log);
+  void ClearAttributes(const Key& key, bool expired, std::string& log);
+  void PutExpiry(const Key& key, WallMs expires_at, const crdt::Version& version, std::string& log);
+
+  void Apply(const SharedMutation& mutation, crdt::OriginIndex origin, Lsn to, Touched& touched);
+  void ApplyEntry(const SharedMutation& mutation, crdt::OriginIndex origin, Touched& touched);
+  bool ApplyImplicit(const SharedMutation& mutation);
+  void ApplyAttribute(const Key& key, const SharedMutation& mutation, Touched& touched);
+  void ApplyClose(const SharedMutation& mutation, crdt::OriginIndex origin, Lsn to);
+  bool IsCurrent(const CellName& cell, std::uint64_t epoch);
+  std::string EncodeDirty(SharedWriter& writer);
+  void ApplyTree(const Key& key, const TreeFacts& facts, Touched& touched);
+  void SwitchEpoch(std::uint64_t epoch);
+  void Show(const Touched& touched, WallMs now);
+  SharedCell* CellOf(const CellName& cell, bool make);
+  void NoteFolded(const OriginId& origin, Lsn end);
+  void SetKnown(crdt::OriginIndex origin, Lsn lsn);
+  struct Folding;
+  bool AllHaveEnd(const OriginId& closed, const Closed& closing) const;
+  void FoldName(const Key& key, Folding& folding);
+  void FoldCell(const CellName& cell, SharedCell& shared, Folding& folding);
+  bool FoldView(Folding& folding);
+  bool FoldShared(Folding& folding);
+  template <typename Visit>
+  void ForEachCell(Keyspace::PartitionId partition, Visit visit);
+  void MarkCandidates(Keyspace::PartitionId partition);
+  void FreeCandidates(Keyspace::PartitionId partition, std::string& log);
+  void ForgetIfUseless(Keyspace::PartitionId partition);
+  void RetireStable();
+  crdt::VersionVector VectorWithOwn(Lsn own) const;
+  void LoadControlMaps(ByteReader& in);
+
+  Keyspace& keyspace_;
+  WatchTable* watches_;
+  Options options_;
+  WallMs touched_now_ = 0;  // of the frame that is being applied
+  crdt::OriginTable origins_;
+  crdt::OriginIndex own_ = 0;
+  crdt::OriginIndex home_ = 0;
+  crdt::Known known_;            // of the own origin: everything
+  crdt::VersionVector applied_;  // of the own origin: up to the last cut
+  Lsn sent_ = 0;                 // the end of the last own frame
+  std::uint64_t epoch_ = 0;
+  bool ever_freed_ = false;  // the own origin has freed an entry
+  std::map<NodeId, crdt::VersionVector> rows_;
+  std::vector<NodeId> members_;
+  std::map<OriginId, Closed> closed_;
+  std::map<OriginId, Lsn> folded_;
+  std::vector<std::unique_ptr<SharedPartition>> partitions_;
+  std::atomic<std::size_t> dirty_cells_{0};
+
+  mutable SpinLock control_lock_;  // of what follows
+  crdt::HybridClock clock_;
+  std::string controls_;  // since the last cut, in the log's form
+
+  // Where the walk for an origin's entries is: first over the implicit cells, then the explicit.
+  struct FoldCursor {
+    OriginId closed{};
+    std::uint64_t view = 0;
+    bool view_done = false;
+    Keyspace::PartitionId partition = 0;
+    std::string name;
+  };
+  std::optional<FoldCursor> fold_cursor_;
+
+  // Of each partition: what was known when its candidates for freeing were marked.
+  struct Sweep {
+    crdt::VersionVector seen;
+    std::vector<crdt::OriginIndex> folded;
+  };
+  std::vector<std::optional<Sweep>> sweeps_;
+  Keyspace::PartitionId sweep_partition_ = 0;
+  // Origins that everybody knows to be folded, by index; and those that wait for that.
+  std::vector<bool> retired_;
+  std::map<OriginId, crdt::VersionVector> retiring_;
+};
+
+}  // namespace jeton::engine

@@ -1,0 +1,449 @@
+// Replica: frames, both ways, and how what they say gets into view.
+#include <algorithm>
+#include <limits>
+#include <mutex>
+
+#include "engine/replica_internal.h"
+#include "engine/tree.h"
+#include "engine/tree_mutation.h"
+
+namespace jeton::engine {
+
+namespace {
+
+constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
+constexpr std::size_t kDictionaryMax = crdt::OriginTable::kMax;
+
+struct BodyHead {
+  NodeId node{};
+  std::uint64_t epoch = 0;
+  std::vector<OriginId> dictionary;
+};
+
+void PutHead(const BodyHead& head, std::string& out) {
+  out.append(reinterpret_cast<const char*>(head.node.data()), head.node.size());
+  PutVarint(out, head.epoch);
+  PutVarint(out, head.dictionary.size());
+  for (const OriginId& id : head.dictionary) crdt::PutOrigin(out, id);
+}
+
+BodyHead GetHead(ByteReader& in) {
+  BodyHead head;
+  const std::string_view node = in.Take(head.node.size());
+  std::copy(node.begin(), node.end(), head.node.begin());
+  head.epoch = in.Varint();
+  const std::uint64_t count = in.Varint();
+  if (count > kDictionaryMax) in.Fail();
+  for (std::uint64_t i = 0; i < count && in.ok(); ++i)
+    head.dictionary.push_back(crdt::GetOrigin(in));
+  return head;
+}
+
+bool Decodes(ByteReader in, crdt::OriginTable& origins, const std::vector<OriginId>& dictionary) {
+  SharedReader reader(origins, &dictionary);
+  SharedMutation mutation;
+  while (in.ok() && !in.AtEnd()) reader.Read(in, mutation);
+  return in.ok();
+}
+
+}  // namespace
+
+// ---- cutting
+
+bool Replica::HasUncut() const {
+  const std::lock_guard guard(control_lock_);
+  return dirty_cells() > 0 || !controls_.empty();
+}
+
+std::string Replica::EncodeDirty(SharedWriter& writer) {
+  std::string out;
+  std::size_t left = dirty_cells();
+  for (Keyspace::PartitionId id = 0; id < Keyspace::kPartitions && left > 0; ++id) {
+    SharedPartition& partition = *partitions_[id];
+    left -= std::min(left, partition.dirty.size());
+    for (std::size_t i = 0; i < partition.dirty.size(); ++i) {
+      const CellName cell = DecodeCellId(partition.dirty[i]);
+      if (!IsCurrent(cell, epoch_)) continue;
+      if (const SharedCell* shared = CellOf(cell, false)) {
+        const crdt::Entry* entry = shared->cell.FindEntry(own_);
+        writer.WriteEntry(cell, epoch_, entry == nullptr, entry != nullptr ? entry->birth : 0,
+                          entry != nullptr ? entry->sum : 0, out);
+        continue;
+      }
+      if (own_ != home_) continue;
+      const Key key = keyspace_.MakeKey(cell.name);
+      const auto value = cell.in_tree ? ViewOf(key, cell.key, cell.bucket) : ViewOf(key);
+      if (value) writer.WriteEntry(cell, epoch_, false, 0, *value, out);
+    }
+    partition.dirty.Clear();
+  }
+  dirty_cells_.store(0, std::memory_order_relaxed);
+  return out;
+}
+
+std::optional<std::string> Replica::Cut(Lsn to, const crdt::VersionVector& row, bool row_too) {
+  if (to <= sent_ || (!HasUncut() && !row_too)) return std::nullopt;
+  std::string controls;
+  std::uint64_t clock;
+  {
+    const std::lock_guard guard(control_lock_);
+    controls.swap(controls_);
+    clock = clock_.last();
+  }
+  SharedWriter writer(origins_, true);
+  std::string before, after;
+  // Sections in the order of their types; entries stand between trees and resets.
+  for (int type = static_cast<int>(SharedType::kEpoch);
+       type <= static_cast<int>(SharedType::kFolded); ++type) {
+    std::string& section = type < static_cast<int>(SharedType::kEntry) ? before : after;
+    if (type == static_cast<int>(SharedType::kEntry)) {
+      before += EncodeDirty(writer);
+      continue;
+    }
+    ByteReader in(controls);
+    SharedReader reader(origins_, nullptr);
+    SharedMutation mutation;
+    while (in.ok() && !in.AtEnd()) {
+      reader.Read(in, mutation);
+      if (static_cast<int>(mutation.type) == type) writer.Write(mutation, section);
+    }
+  }
+  std::string body;
+  PutHead({.node = options_.node, .epoch = epoch_, .dictionary = writer.dictionary()}, body);
+  body += before;
+  body += after;
+  const crdt::Frame frame{
+      .origin = own(), .from = sent_, .to = to, .clock = clock, .row = row, .body = body};
+  sent_ = to;
+  applied_.Advance(own(), to);
+  rows_[options_.node] = row;
+  return crdt::EncodeFrame(frame);
+}
+
+// ---- applying
+
+void Replica::SetKnown(crdt::OriginIndex origin, Lsn lsn) {
+  if (origin != own_) known_.Set(origin, lsn);
+  applied_.Advance(origins_.IdOf(origin), lsn);
+}
+
+Replica::Outcome Replica::ApplyFrame(const crdt::Frame& frame, WallMs now, std::string* why) {
+  if (folded_.contains(frame.origin)) return Outcome::kKnown;
+  if (frame.to <= applied_.Get(frame.origin)) return Outcome::kKnown;
+  if (frame.from > applied_.Get(frame.origin)) return Outcome::kGap;
+  ByteReader in(frame.body);
+  const BodyHead head = GetHead(in);
+  const auto origin = origins_.Add(frame.origin);
+  if (!in.ok() || !origin || !Decodes(in, origins_, head.dictionary)) {
+    if (why != nullptr) *why = "the body of the frame does not decode";
+    return Outcome::kRefused;
+  }
+  touched_now_ = now;
+  SawClock(frame.clock);
+  if (head.epoch > epoch_) SwitchEpoch(head.epoch);
+  SetKnown(*origin, frame.to);
+  Touched touched;
+  SharedReader reader(origins_, &head.dictionary);
+  SharedMutation mutation;
+  while (!in.AtEnd()) {
+    reader.Read(in, mutation);
+    if (mutation.type == SharedType::kEntry) mutation.epoch = head.epoch;
+    Apply(mutation, *origin, frame.to, touched);
+  }
+  rows_[head.node] = frame.row;
+  Show(touched, now);
+  return Outcome::kApplied;
+}
+
+bool Replica::IsCurrent(const CellName& cell, std::uint64_t epoch) {
+  if (epoch < epoch_) return false;
+  if (!cell.in_tree) return true;
+  const SharedName* name = At(keyspace_.MakeKey(cell.name)).Find(keyspace_.MakeKey(cell.name));
+  const TreeFacts* facts = name != nullptr && name->tree ? &name->tree->facts : nullptr;
+  const std::uint64_t current = facts != nullptr ? facts->epoch : 0;
+  if (cell.tree_epoch < current) return false;
+  if (facts != nullptr) return cell.bucket >= facts->watermark;
+  const Tree* tree = keyspace_.FindTree(keyspace_.MakeKey(cell.name), kBeforeAnyExpiry);
+  return tree == nullptr || cell.bucket >= tree->watermark();
+}
+
+SharedCell* Replica::CellOf(const CellName& cell, bool make) {
+  const Key key = keyspace_.MakeKey(cell.name);
+  if (!cell.in_tree) return make ? &MakeCounter(key) : FindCounter(key);
+  if (make) return &MakeBucket(key, MakeTree(key), cell.key, cell.bucket);
+  const SharedName* name = At(key).Find(key);
+  return name != nullptr && name->tree ? FindBucket(*name->tree, cell.key, cell.bucket) : nullptr;
+}
+
+void Replica::SwitchEpoch(std::uint64_t epoch) {
+  keyspace_.Apply({.type = MutationType::kFlush}, {}, 0);
+  for (auto& partition : partitions_) partition->Clear();
+  dirty_cells_.store(0, std::memory_order_relaxed);
+  sweeps_.assign(Keyspace::kPartitions, std::nullopt);
+  epoch_ = epoch;
+}
+
+// An entry of the home origin's first life needs nothing but the view, as long as nobody else has
+// touched the cell. True if that was so.
+bool Replica::ApplyImplicit(const SharedMutation& mutation) {
+  const CellName& cell = mutation.cell;
+  if (CellOf(cell, false) != nullptr) return false;
+  const Key key = keyspace_.MakeKey(cell.name);
+  Tree* tree = keyspace_.FindTree(key, kBeforeAnyExpiry);
+  if (cell.in_tree) {
+    if (tree == nullptr) return false;
+    tree->Set(tree->MakeKey(cell.key), cell.bucket, mutation.sum);
+    keyspace_.TreeChanged(key, *tree);
+  } else {
+    const SharedName* name = At(key).Find(key);
+    if (tree != nullptr || (name != nullptr && name->tree && name->tree->facts.exists))
+      return false;
+    const bool is_new = !ViewOf(key);
+    keyspace_.Apply({.type = MutationType::kCounter, .name = cell.name, .value = mutation.sum}, key,
+                    touched_now_);
+    if (is_new) ShowAttributes(key, touched_now_);
+  }
+  if (watches_ != nullptr) watches_->Touch(cell.name);
+  return true;
+}
+
+void Replica::ApplyEntry(const SharedMutation& mutation, crdt::OriginIndex origin,
+                         Touched& touched) {
+  const CellName& cell = mutation.cell;
+  if (cell.in_tree) {
+    // Whoever wrote it may know of a drop or reset of the tree that has not come here yet.
+    const Key key = keyspace_.MakeKey(cell.name);
+    const SharedName* name = At(key).Find(key);
+    const std::uint64_t epoch = name != nullptr && name->tree ? name->tree->facts.epoch : 0;
+    if (cell.tree_epoch > epoch) {
+      TreeFacts facts = MakeTree(key).facts;
+      facts.epoch = cell.tree_epoch;
+      ApplyTree(key, facts, touched);
+    }
+  }
+  const bool plain = origin == home_ && mutation.birth == 0 && !mutation.gone;
+  if (plain && ApplyImplicit(mutation)) return;
+  SharedCell& shared = *CellOf(cell, true);
+  shared.hidden = shared.candidate = false;
+  if (mutation.gone) {
+    shared.cell.RemoveEntry(origin);
+  } else {
+    shared.cell.PutEntry({.origin = origin, .birth = mutation.birth, .sum = mutation.sum});
+  }
+  touched.Add(cell);
+}
+
+void Replica::ApplyTree(const Key& key, const TreeFacts& facts, Touched& touched) {
+  SharedTree& shared = MakeTree(key);
+  TreeFacts& known = shared.facts;
+  if (facts.epoch > known.epoch) {
+    shared.keys.clear();
+    if (Tree* tree = keyspace_.FindTree(key, kBeforeAnyExpiry)) {
+      tree->Reset();
+      keyspace_.TreeChanged(key, *tree);
+    }
+    known.epoch = facts.epoch;
+    known.watermark = facts.watermark;
+  } else if (facts.epoch == known.epoch) {
+    known.watermark = std::max(known.watermark, facts.watermark);
+  }
+  // Existence and settings do not depend on the epoch, or the order of arrival would matter.
+  if (facts.version > known.version) {
+    known.exists = facts.exists;
+    known.settings = facts.settings;
+    known.version = facts.version;
+  }
+  SawClock(facts.version.clock);
+  touched.trees.emplace_back(key.name);
+}
+
+void Replica::ApplyAttribute(const Key& key, const SharedMutation& mutation, Touched& touched) {
+  SharedName& name = At(key).Make(key);
+  if (!name.attributes) {
+    name.attributes = std::make_unique<Attributes>();
+    if (const auto view = keyspace_.Find(key, kBeforeAnyExpiry)) {
+      name.attributes->expires_at = view->expires_at;
+      if (view->precision) name.attributes->precision = *view->precision;
+    }
+  }
+  Attributes& known = *name.attributes;
+  known.candidate = false;
+  SawClock(mutation.version.clock);
+  if (mutation.attribute == AttributeKind::kExpiry) {
+    if (mutation.version <= known.expiry_version) return;
+    known.expiry_version = mutation.version;
+    known.expires_at = mutation.expires_at;
+  } else {
+    if (mutation.version <= known.precision_version) return;
+    known.precision_version = mutation.version;
+    known.precision = mutation.precision;
+  }
+  touched.attributes.emplace_back(key.name);
+}
+
+void Replica::ApplyClose(const SharedMutation& mutation, crdt::OriginIndex origin, Lsn to) {
+  const OriginId& closed = origins_.IdOf(mutation.origin);
+  if (folded_.contains(closed)) return;
+  const OriginId& by = origins_.IdOf(origin);
+  const auto [place, fresh] = closed_.try_emplace(closed, Closed{by, to});
+  // The duties of a closer that is closed itself go to its own successor.
+  if (!fresh && by > place->second.by) place->second = {by, to};
+}
+
+void Replica::Apply(const SharedMutation& mutation, crdt::OriginIndex origin, Lsn to,
+                    Touched& touched) {
+  const CellName& cell = mutation.cell;
+  switch (mutation.type) {
+    case SharedType::kEpoch:
+      if (mutation.epoch > epoch_) SwitchEpoch(mutation.epoch);
+      return;
+    case SharedType::kClose:
+      return ApplyClose(mutation, origin, to);
+    case SharedType::kFolded:
+      return NoteFolded(origins_.IdOf(mutation.origin), mutation.lsn);
+    case SharedType::kClustered:
+      return;
+    default:
+      break;
+  }
+  if (mutation.epoch < epoch_) return;
+  if (mutation.epoch > epoch_) SwitchEpoch(mutation.epoch);
+  switch (mutation.type) {
+    case SharedType::kTree:
+      return ApplyTree(keyspace_.MakeKey(cell.name), mutation.tree, touched);
+    case SharedType::kAttribute:
+      return ApplyAttribute(keyspace_.MakeKey(cell.name), mutation, touched);
+    case SharedType::kEntry:
+      if (IsCurrent(cell, mutation.epoch)) ApplyEntry(mutation, origin, touched);
+      return;
+    case SharedType::kReset: {
+      if (!IsCurrent(cell, mutation.epoch)) return;
+      SawClock(mutation.observation.set.version.clock);
+      SharedCell& shared = *CellOf(cell, true);
+      shared.hidden = shared.candidate = false;
+      shared.cell.ApplyReset(mutation.observation, known_);
+      return touched.Add(cell);
+    }
+    case SharedType::kFold: {
+      if (!IsCurrent(cell, mutation.epoch)) return;
+      SharedCell& shared = *CellOf(cell, true);
+      shared.candidate = false;
+      shared.cell.ApplyFold({.closed = mutation.origin, .into = origin, .lsn = mutation.lsn});
+      return touched.Add(cell);
+    }
+    case SharedType::kCell: {
+      if (!IsCurrent(cell, mutation.epoch)) return;
+      *CellOf(cell, true) = {.cell = mutation.state.Clone()};
+      return touched.Add(cell);
+    }
+    default:
+      return;
+  }
+}
+
+// ---- into view
+
+void Replica::Show(const Touched& touched, WallMs now) {
+  for (const std::string& name : touched.trees) ShowTree(keyspace_.MakeKey(name), now);
+  for (const auto& cell : touched.buckets) {
+    const Key key = keyspace_.MakeKey(cell.name);
+    SharedName* name = At(key).Find(key);
+    if (name != nullptr && name->tree) ShowBucket(key, *name->tree, cell.key, cell.bucket);
+  }
+  for (const std::string& name : touched.counters) ShowCounter(keyspace_.MakeKey(name), now);
+  for (const std::string& name : touched.attributes) ShowAttributes(keyspace_.MakeKey(name), now);
+}
+
+void Replica::ShowCounter(const Key& key, WallMs now) {
+  SharedName* name = At(key).Find(key);
+  if (name == nullptr || !name->counter) return;
+  if (name->tree && name->tree->facts.exists) return;  // hidden by a tree of that name
+  SharedCell& shared = *name->counter;
+  shared.cell.DropUselessBases(known_);
+  const auto view = keyspace_.Find(key, kBeforeAnyExpiry);
+  if (view && view->kind == Kind::kTree) return;
+  if (shared.hidden || !shared.cell.IsPresent(known_)) {
+    if (view) keyspace_.Apply({.type = MutationType::kDrop, .name = key.name}, key, now);
+    if (shared.cell.empty()) name->counter.reset();
+    if (name->empty()) At(key).Erase(key);
+    return;
+  }
+  const Decimal value = shared.cell.Value(known_);
+  if (!view || view->value != value) {
+    keyspace_.Apply({.type = MutationType::kCounter, .name = key.name, .value = value}, key, now);
+    if (watches_ != nullptr) watches_->Touch(key.name);
+  }
+  if (!view) ShowAttributes(key, now);
+}
+
+void Replica::ShowAttributes(const Key& key, WallMs now) {
+  const SharedName* name = At(key).Find(key);
+  if (name == nullptr || !name->attributes || !keyspace_.Find(key, kBeforeAnyExpiry)) return;
+  const Attributes& attributes = *name->attributes;
+  keyspace_.Apply(
+      {.type = MutationType::kExpire, .name = key.name, .expires_at = attributes.expires_at}, key,
+      now);
+  keyspace_.Apply(
+      {.type = MutationType::kPrecision, .name = key.name, .value = attributes.precision}, key,
+      now);
+}
+
+void Replica::ShowBucket(const Key& key, SharedTree& shared, std::string_view tree_key,
+                         Bucket bucket) {
+  Tree* tree = keyspace_.FindTree(key, kBeforeAnyExpiry);
+  SharedCell* cell = FindBucket(shared, tree_key, bucket);
+  if (tree == nullptr || cell == nullptr) return;
+  cell->cell.DropUselessBases(known_);
+  const TreeKey found = tree->MakeKey(tree_key);
+  if (cell->cell.IsPresent(known_)) {
+    tree->Set(found, bucket, cell->cell.Value(known_));
+  } else {
+    tree->Clear(found, {bucket, bucket});
+  }
+  const auto buckets = shared.keys.find(tree_key);
+  if (cell->cell.empty()) buckets->second.erase(bucket);
+  if (buckets->second.empty()) shared.keys.erase(buckets);
+  keyspace_.TreeChanged(key, *tree);
+  if (watches_ != nullptr) watches_->Touch(key.name);
+}
+
+void Replica::ShowTree(const Key& key, WallMs now) {
+  SharedTree& shared = MakeTree(key);
+  const TreeFacts& facts = shared.facts;
+  Tree* tree = keyspace_.FindTree(key, kBeforeAnyExpiry);
+  if (watches_ != nullptr) watches_->Touch(key.name);
+  if (!facts.exists) {
+    if (tree == nullptr) return;
+    keyspace_.Apply({.type = MutationType::kDrop, .name = key.name}, key, now);
+    return ShowCounter(key, now);
+  }
+  const bool is_new = tree == nullptr;
+  if (is_new && ViewOf(key)) MakeCounter(key);
+  if (is_new || !(tree->settings() == facts.settings)) {
+    keyspace_.Apply(
+        TreeMutation{
+            .type = TreeMutationType::kCreate, .tree = key.name, .settings = facts.settings},
+        key);
+  }
+  if (facts.watermark != Tree::kNoWatermark) {
+    keyspace_.Apply(TreeMutation{.type = TreeMutationType::kTrim,
+                                 .tree = key.name,
+                                 .range = {facts.watermark, facts.watermark}},
+                    key);
+    for (auto it = shared.keys.begin(); it != shared.keys.end();) {
+      it->second.erase(it->second.begin(), it->second.lower_bound(facts.watermark));
+      it = it->second.empty() ? shared.keys.erase(it) : std::next(it);
+    }
+  }
+  if (!is_new) return;
+  for (auto next = shared.keys.begin(); next != shared.keys.end();) {
+    const std::string tree_key = next->first;
+    std::vector<Bucket> buckets;
+    for (const auto& [bucket, cell] : next->second) buckets.push_back(bucket);
+    for (const Bucket bucket : buckets) ShowBucket(key, shared, tree_key, bucket);
+    next = shared.keys.upper_bound(tree_key);
+  }
+  ShowAttributes(key, now);
+}
+
+}  // namespace jeton::engine

@@ -1,0 +1,281 @@
+// Replica: closing and folding of origins that nobody writes any more, and freeing of entries that
+// contribute nothing. REPLICATION.md, sections 5 and 8, says why each condition is needed.
+#include <algorithm>
+#include <limits>
+
+#include "engine/replica_internal.h"
+#include "engine/tree.h"
+
+namespace jeton::engine {
+
+namespace {
+constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
+}  // namespace
+
+// One call of FoldSome.
+struct Replica::Folding {
+  crdt::OriginIndex closed;
+  Lsn lsn;  // above everything that was logged before
+  std::size_t left;
+  std::string& log;
+};
+
+void Replica::Close(const OriginId& origin, std::string& log) {
+  const auto index = origins_.Add(origin);
+  if (!index || *index == own_ || folded_.contains(origin)) return;
+  const Lsn at = options_.close_record() + 1;
+  closed_[origin] = {own(), at};
+  Control({.type = SharedType::kClose, .epoch = epoch_, .origin = *index, .lsn = at}, log);
+}
+
+// Whether every member has the last of the closed origin, and said so after it knew that it is
+// closed: then nobody has more of it.
+bool Replica::AllHaveEnd(const OriginId& closed, const Closed& closing) const {
+  if (bugs.fold_early) return true;
+  const Lsn end = applied_.Get(closed);
+  return std::all_of(members_.begin(), members_.end(), [&](const NodeId& member) {
+    const auto row = rows_.find(member);
+    if (row == rows_.end() || row->second.Get(closed) != end) return false;
+    return member == options_.node || row->second.Get(own()) >= closing.at;
+  });
+}
+
+void Replica::FoldCell(const CellName& cell, SharedCell& shared, Folding& folding) {
+  const crdt::Entry* entry = shared.cell.FindEntry(folding.closed);
+  if (entry == nullptr) return;
+  const bool hidden = shared.hidden;
+  const Decimal sum = entry->sum;  // the entry moves
+  const crdt::Entry own_entry = AddOwn(shared, sum);
+  shared.hidden = hidden;
+  shared.cell.ApplyFold({.closed = folding.closed, .into = own_, .lsn = folding.lsn});
+  SharedWriter(origins_, false)
+      .WriteEntry(cell, epoch_, false, own_entry.birth, own_entry.sum, folding.log);
+  Control({.type = SharedType::kFold,
+           .cell = cell,
+           .epoch = epoch_,
+           .origin = folding.closed,
+           .lsn = folding.lsn},
+          folding.log);
+  MarkDirty(cell, keyspace_.MakeKey(cell.name).hash);
+  folding.left -= std::min<std::size_t>(folding.left, 1);
+}
+
+// Everything of one name. Its implicit cells become explicit if they are the closed origin's.
+void Replica::FoldName(const Key& key, Folding& folding) {
+  const bool implicit = home_ == folding.closed;
+  if (implicit && ViewOf(key)) MakeCounter(key);
+  if (SharedCell* shared = FindCounter(key)) FoldCell({.name = key.name}, *shared, folding);
+  const Tree* tree = keyspace_.FindTree(key, kBeforeAnyExpiry);
+  if (implicit && tree != nullptr) {
+    SharedTree& shared = MakeTree(key);
+    std::uint64_t cursor = 0;
+    do {
+      cursor = tree->Scan(cursor, 1000, [&](const KeyView& view) {
+        const std::string text = view.ToString();
+        view.ForEach([&](Bucket bucket, const Decimal&) { MakeBucket(key, shared, text, bucket); });
+      });
+    } while (cursor != 0);
+  }
+  const SharedName* name = At(key).Find(key);
+  if (name == nullptr || !name->tree) return;
+  for (auto& [text, buckets] : name->tree->keys) {
+    for (auto& [bucket, cell] : buckets) {
+      FoldCell({.name = key.name,
+                .in_tree = true,
+                .key = text,
+                .bucket = bucket,
+                .tree_epoch = name->tree->facts.epoch},
+               cell, folding);
+    }
+  }
+}
+
+// True when all of the view has been looked at.
+bool Replica::FoldView(Folding& folding) {
+  if (home_ != folding.closed) return true;
+  std::vector<std::string> names;
+  while (folding.left > 0) {
+    names.clear();
+    fold_cursor_->view =
+        keyspace_
+            .Scan(fold_cursor_->view, 64, kBeforeAnyExpiry,
+                  [&](std::string_view name, const engine::Entry&) { names.emplace_back(name); })
+            .next;
+    for (const std::string& name : names) FoldName(keyspace_.MakeKey(name), folding);
+    if (fold_cursor_->view == 0) return true;
+  }
+  return false;
+}
+
+bool Replica::FoldShared(Folding& folding) {
+  FoldCursor& cursor = *fold_cursor_;
+  while (cursor.partition < Keyspace::kPartitions) {
+    auto& names = partitions_[cursor.partition]->names();
+    auto next = cursor.name.empty() ? names.begin() : names.upper_bound(cursor.name);
+    for (; next != names.end(); ++next) {
+      if (folding.left == 0) return false;
+      cursor.name = next->first;
+      FoldName(keyspace_.MakeKey(cursor.name), folding);
+    }
+    ++cursor.partition;
+    cursor.name.clear();
+  }
+  return true;
+}
+
+bool Replica::FoldSome(std::size_t max_cells, std::string& log) {
+  const auto due = std::find_if(closed_.begin(), closed_.end(), [&](const auto& item) {
+    return item.second.by == own() && AllHaveEnd(item.first, item.second);
+  });
+  if (due == closed_.end()) return false;
+  const OriginId closed = due->first;
+  if (!fold_cursor_ || fold_cursor_->closed != closed)
+    fold_cursor_ = {.closed = closed, .name = {}};
+  const crdt::OriginIndex index = *origins_.Add(closed);
+  Folding folding{
+      .closed = index, .lsn = options_.close_record() + 1, .left = max_cells, .log = log};
+  if (!fold_cursor_->view_done) {
+    if (!FoldView(folding)) return true;
+    fold_cursor_->view_done = true;
+  }
+  if (!FoldShared(folding)) return true;
+  const Lsn end = applied_.Get(closed);
+  Control({.type = SharedType::kFolded, .epoch = epoch_, .origin = index, .lsn = end}, log);
+  NoteFolded(closed, end);
+  fold_cursor_.reset();
+  return !closed_.empty();
+}
+
+// No cell has an entry of it any more, so there is no implicit cell either if it was the home.
+void Replica::NoteFolded(const OriginId& origin, Lsn end) {
+  const auto closing = closed_.find(origin);
+  const OriginId by = closing != closed_.end() ? closing->second.by : own();
+  if (closing != closed_.end()) closed_.erase(closing);
+  folded_[origin] = end;
+  retiring_[origin] = VectorWithOwn(options_.close_record());
+  applied_.Remove(origin);
+  if (origins_.IdOf(home_) == origin) home_ = *origins_.Add(by);
+}
+
+crdt::VersionVector Replica::VectorWithOwn(Lsn lsn) const {
+  crdt::VersionVector vector = applied_;
+  vector.Advance(own(), lsn);
+  return vector;
+}
+
+bool Replica::IsStable(const crdt::VersionVector& vector) const {
+  return std::all_of(members_.begin(), members_.end(), [&](const NodeId& member) {
+    const auto row = rows_.find(member);
+    return row != rows_.end() && std::all_of(vector.begin(), vector.end(), [&](const auto& item) {
+             return folded_.contains(item.first) || row->second.Get(item.first) >= item.second;
+           });
+  });
+}
+
+std::optional<NodeId> Replica::BlockedBy() const {
+  for (const NodeId& member : members_) {
+    const auto row = rows_.find(member);
+    if (row == rows_.end()) return member;
+    for (const auto& [origin, lsn] : applied_) {
+      if (origin != own() && row->second.Get(origin) < lsn) return member;
+    }
+  }
+  return std::nullopt;
+}
+
+void Replica::RetireStable() {
+  for (auto next = retiring_.begin(); next != retiring_.end();) {
+    if (!IsStable(next->second)) {
+      ++next;
+      continue;
+    }
+    const crdt::OriginIndex index = *origins_.Add(next->first);
+    if (index >= retired_.size()) retired_.resize(std::size_t{index} + 1);
+    retired_[index] = true;
+    next = retiring_.erase(next);
+  }
+}
+
+void Replica::MarkCandidates(Keyspace::PartitionId partition) {
+  ForEachCell(partition, [&](const CellName&, SharedCell& shared) {
+    const crdt::Entry* entry = shared.cell.FindEntry(own_);
+    const bool idle = entry != nullptr && shared.cell.Contribution(*entry, known_).IsZero();
+    const bool only_set = shared.cell.entries().empty();
+    shared.candidate = idle || only_set || !shared.cell.folds().empty();
+  });
+  for (auto& [name, shared] : partitions_[partition]->names()) {
+    if (shared.attributes) shared.attributes->candidate = true;
+  }
+  Sweep sweep{.seen = VectorWithOwn(options_.close_record()), .folded = {}};
+  for (const auto& [origin, end] : folded_) sweep.folded.push_back(*origins_.Add(origin));
+  sweeps_[partition] = std::move(sweep);
+}
+
+void Replica::FreeCandidates(Keyspace::PartitionId partition, std::string& log) {
+  const bool folding = std::any_of(closed_.begin(), closed_.end(),
+                                   [&](const auto& item) { return item.second.by == own(); });
+  const Sweep sweep = std::move(*sweeps_[partition]);
+  sweeps_[partition].reset();
+  ForEachCell(partition, [&](const CellName& cell, SharedCell& shared) {
+    for (const crdt::OriginIndex origin : sweep.folded) shared.cell.Retire(origin);
+    if (!shared.candidate) return;
+    shared.candidate = false;
+    shared.cell.DropUselessBases(known_);
+    const crdt::Entry* entry = shared.cell.FindEntry(own_);
+    if (entry != nullptr && !folding && shared.cell.Contribution(*entry, known_).IsZero()) {
+      shared.cell.RemoveEntry(own_);
+      shared.cell.RemoveBase(own_);
+      ever_freed_ = true;
+      SharedWriter(origins_, false).WriteEntry(cell, epoch_, true, 0, 0, log);
+      MarkDirty(cell, keyspace_.MakeKey(cell.name).hash);
+      return;
+    }
+    const crdt::SetRegister* set = shared.cell.set();
+    if (shared.cell.entries().empty() && shared.cell.bases().empty() && set != nullptr &&
+        !set->present) {
+      shared.cell.ClearSet();
+    }
+  });
+  ForgetIfUseless(partition);
+}
+
+// What says nothing is erased: cells without contents, cells that could as well be implicit,
+// attributes that only say that there are none.
+void Replica::ForgetIfUseless(Keyspace::PartitionId partition) {
+  auto& names = partitions_[partition]->names();
+  for (auto next = names.begin(); next != names.end();) {
+    const Key key = keyspace_.MakeKey(next->first);
+    SharedName& name = next->second;
+    const auto view = ViewOf(key);
+    if (name.counter) {
+      const crdt::Cell& cell = name.counter->cell;
+      const bool plain = cell.IsPlain() && cell.entries().front().origin == home_ &&
+                         cell.entries().front().birth == 0 && view &&
+                         *view == cell.entries().front().sum;
+      if (cell.empty() ? !view : plain) name.counter.reset();
+    }
+    if (name.attributes && name.attributes->candidate && name.attributes->expires_at == 0 &&
+        name.attributes->precision.IsNegative() && !view && !name.counter) {
+      name.attributes.reset();
+    }
+    if (name.tree) {
+      auto& keys = name.tree->keys;
+      for (auto item = keys.begin(); item != keys.end();) {
+        std::erase_if(item->second, [](const auto& cell) { return cell.second.cell.empty(); });
+        item = item->second.empty() ? keys.erase(item) : std::next(item);
+      }
+    }
+    next = name.empty() ? names.erase(next) : std::next(next);
+  }
+}
+
+void Replica::FreeSome(std::string& log) {
+  RetireStable();
+  const Keyspace::PartitionId partition = sweep_partition_;
+  sweep_partition_ = (sweep_partition_ + 1) % Keyspace::kPartitions;
+  if (partitions_[partition]->names().empty()) return;
+  if (!sweeps_[partition]) return MarkCandidates(partition);
+  if (bugs.free_unstable || IsStable(sweeps_[partition]->seen)) FreeCandidates(partition, log);
+}
+
+}  // namespace jeton::engine

@@ -1,0 +1,348 @@
+// Replica: recovery, snapshots and state transfer.
+#include <limits>
+#include <mutex>
+
+#include "base/hash.h"
+#include "engine/replica_internal.h"
+#include "engine/tree.h"
+
+namespace jeton::engine {
+
+namespace {
+
+constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
+constexpr Lsn kEverything = std::numeric_limits<Lsn>::max();
+constexpr std::uint8_t kControlVersion = 1;
+constexpr std::uint64_t kMapMax = 1u << 20;
+
+void PutNode(const NodeId& node, std::string& out) {
+  out.append(reinterpret_cast<const char*>(node.data()), node.size());
+}
+
+NodeId GetNode(ByteReader& in) {
+  NodeId node{};
+  const std::string_view bytes = in.Take(node.size());
+  std::copy(bytes.begin(), bytes.end(), node.begin());
+  return node;
+}
+
+template <typename Map, typename PutItem>
+void PutMap(const Map& map, std::string& out, PutItem put) {
+  PutVarint(out, map.size());
+  for (const auto& item : map) put(item);
+}
+
+template <typename GetItem>
+void GetMap(ByteReader& in, GetItem get) {
+  const std::uint64_t count = in.Varint();
+  if (count > kMapMax) in.Fail();
+  for (std::uint64_t i = 0; i < count && in.ok(); ++i) get();
+}
+
+}  // namespace
+
+// ---- runs
+
+void Replica::WriteClustered(std::string& log) const {
+  SharedWriter(origins_, false).Write({.type = SharedType::kClustered, .epoch = epoch_}, log);
+}
+
+void Replica::BeginAs(const OriginId& home, Lsn lsn) {
+  own_ = home_ = *origins_.Add(home);
+  known_.Set(own_, kEverything);
+  sent_ = lsn;
+  applied_.Advance(home, lsn);
+}
+
+void Replica::NextRun(const OriginId& own) {
+  known_.Set(own_, sent_);
+  own_ = *origins_.Add(own);
+  known_.Set(own_, kEverything);
+  sent_ = 0;
+  ever_freed_ = false;
+  sweeps_.assign(Keyspace::kPartitions, std::nullopt);
+  fold_cursor_.reset();
+}
+
+bool Replica::Replay(std::string_view unit, Lsn lsn, WallMs now) {
+  touched_now_ = now;
+  ByteReader in(unit);
+  SharedReader reader(origins_, nullptr);
+  SharedMutation mutation;
+  Touched touched;
+  const bool uncut = lsn > sent_;
+  while (in.ok() && !in.AtEnd()) {
+    const char* begin = in.Position();
+    if (!SharedReader::IsShared(in)) return false;
+    reader.Read(in, mutation);
+    if (!in.ok()) return false;
+    Apply(mutation, own_, lsn, touched);
+    if (mutation.type == SharedType::kEntry) {
+      ever_freed_ = ever_freed_ || mutation.gone;
+      if (uncut) MarkDirty(mutation.cell, keyspace_.MakeKey(mutation.cell.name).hash);
+    } else if (uncut && mutation.type != SharedType::kClustered) {
+      controls_.append(begin, static_cast<std::size_t>(in.Position() - begin));
+    }
+  }
+  Show(touched, now);
+  return in.ok();
+}
+
+void Replica::ReplayOwnFrame(const crdt::Frame& frame) {
+  if (frame.to <= sent_) return;
+  sent_ = frame.to;
+  applied_.Advance(own(), frame.to);
+  rows_[options_.node] = frame.row;
+  for (auto& partition : partitions_) partition->dirty.Clear();
+  dirty_cells_.store(0, std::memory_order_relaxed);
+  controls_.clear();
+}
+
+void Replica::Clear() {
+  SwitchEpoch(0);
+  controls_.clear();
+  known_ = {};
+  applied_ = {};
+  rows_.clear();
+  closed_.clear();
+  folded_.clear();
+  retired_.clear();
+  retiring_.clear();
+  fold_cursor_.reset();
+  known_.Set(own_, kEverything);
+}
+
+// ---- control state
+
+std::string Replica::EncodeControl(Lsn end) const {
+  std::string out;
+  out.push_back(static_cast<char>(kControlVersion));
+  crdt::PutOrigin(out, own());
+  PutVarint(out, end);
+  PutVarint(out, sent_);
+  crdt::PutOrigin(out, origins_.IdOf(home_));
+  PutVarint(out, epoch_);
+  PutVarint(out, clock());
+  out.push_back(static_cast<char>(ever_freed_));
+  applied_.EncodeTo(out);
+  PutMap(rows_, out, [&](const auto& item) {
+    PutNode(item.first, out);
+    item.second.EncodeTo(out);
+  });
+  PutMap(closed_, out, [&](const auto& item) {
+    crdt::PutOrigin(out, item.first);
+    crdt::PutOrigin(out, item.second.by);
+    PutVarint(out, item.second.at);
+  });
+  PutMap(folded_, out, [&](const auto& item) {
+    crdt::PutOrigin(out, item.first);
+    PutVarint(out, item.second);
+  });
+  PutMap(retiring_, out, [&](const auto& item) {
+    crdt::PutOrigin(out, item.first);
+    item.second.EncodeTo(out);
+  });
+  return out;
+}
+
+void Replica::LoadControlMaps(ByteReader& in) {
+  GetMap(in, [&] {
+    const NodeId node = GetNode(in);
+    rows_[node] = crdt::VersionVector::Decode(in);
+  });
+  GetMap(in, [&] {
+    const OriginId closed = crdt::GetOrigin(in);
+    const OriginId by = crdt::GetOrigin(in);
+    closed_[closed] = {by, in.Varint()};
+  });
+  GetMap(in, [&] {
+    const OriginId folded = crdt::GetOrigin(in);
+    const Lsn end = in.Varint();
+    folded_[folded] = end;
+    if (const auto index = origins_.Add(folded)) known_.Set(*index, end);
+  });
+  GetMap(in, [&] {
+    const OriginId origin = crdt::GetOrigin(in);
+    retiring_[origin] = crdt::VersionVector::Decode(in);
+  });
+  // Whatever is folded and waits for nothing is known to everybody.
+  for (const auto& [origin, end] : folded_) {
+    const auto index = origins_.Add(origin);
+    if (!index || retiring_.contains(origin)) continue;
+    if (*index >= retired_.size()) retired_.resize(std::size_t{*index} + 1);
+    retired_[*index] = true;
+  }
+}
+
+bool Replica::DecodeControl(std::string_view bytes, bool as_guest) {
+  ByteReader in(bytes);
+  if (in.Fixed<std::uint8_t>() != kControlVersion) return false;
+  const OriginId own = crdt::GetOrigin(in);
+  const Lsn end = in.Varint();
+  const Lsn sent = in.Varint();
+  const OriginId home = crdt::GetOrigin(in);
+  const std::uint64_t epoch = in.Varint();
+  const std::uint64_t clock = in.Varint();
+  const bool ever_freed = in.Fixed<std::uint8_t>() != 0;
+  const crdt::VersionVector applied = crdt::VersionVector::Decode(in);
+  if (!in.ok()) return false;
+  if (!as_guest) {
+    own_ = *origins_.Add(own);
+    sent_ = sent;
+    ever_freed_ = ever_freed;
+  }
+  (void)end;
+  home_ = *origins_.Add(home);
+  epoch_ = epoch;
+  SawClock(clock);
+  for (const auto& [origin, lsn] : applied) {
+    const auto index = origins_.Add(origin);
+    if (!index) return false;
+    known_.Set(*index, lsn);
+    applied_.Advance(origin, lsn);
+  }
+  LoadControlMaps(in);
+  known_.Set(own_, kEverything);
+  return in.ok() && in.AtEnd();
+}
+
+// ---- names
+
+void Replica::EncodeState(Keyspace::PartitionId id, StateCursor& cursor, std::size_t max_bytes,
+                          const std::function<void(std::string_view)>& emit) {
+  const std::lock_guard guard(keyspace_.LockOf(id));
+  auto& names = partitions_[id]->names();
+  auto next = cursor.begun ? names.lower_bound(cursor.name) : names.begin();
+  std::string out;
+  std::size_t written = 0;
+  const auto flush = [&] {
+    if (!out.empty()) emit(out);
+    written += out.size();
+    out.clear();
+  };
+  for (; next != names.end(); ++next) {
+    if (written >= max_bytes) {
+      cursor.name = next->first;
+      cursor.key.clear();
+      cursor.begun = true;
+      return;
+    }
+    const auto& [name, shared] = *next;
+    const bool resumed = cursor.begun && name == cursor.name && !cursor.key.empty();
+    SharedWriter writer(origins_, false);
+    if (!resumed) {
+      if (shared.tree) {
+        writer.Write({.type = SharedType::kTree,
+                      .cell = {.name = name},
+                      .epoch = epoch_,
+                      .tree = shared.tree->facts},
+                     out);
+      }
+      if (shared.counter) writer.WriteCell({.name = name}, epoch_, shared.counter->cell, out);
+      if (shared.attributes) {
+        const Attributes& attributes = *shared.attributes;
+        writer.Write({.type = SharedType::kAttribute,
+                      .cell = {.name = name},
+                      .epoch = epoch_,
+                      .attribute = AttributeKind::kExpiry,
+                      .version = attributes.expiry_version,
+                      .expires_at = attributes.expires_at},
+                     out);
+        writer.Write({.type = SharedType::kAttribute,
+                      .cell = {.name = name},
+                      .epoch = epoch_,
+                      .attribute = AttributeKind::kPrecision,
+                      .version = attributes.precision_version,
+                      .precision = attributes.precision},
+                     out);
+      }
+      flush();
+    }
+    if (!shared.tree) continue;
+    auto key = resumed ? shared.tree->keys.lower_bound(cursor.key) : shared.tree->keys.begin();
+    for (; key != shared.tree->keys.end(); ++key) {
+      if (written >= max_bytes) {
+        cursor = {.name = name, .key = key->first, .begun = true};
+        return;
+      }
+      for (const auto& [bucket, cell] : key->second) {
+        writer.WriteCell({.name = name,
+                          .in_tree = true,
+                          .key = key->first,
+                          .bucket = bucket,
+                          .tree_epoch = shared.tree->facts.epoch},
+                         epoch_, cell.cell, out);
+      }
+      flush();
+    }
+  }
+  cursor.done = true;
+}
+
+bool Replica::LoadState(std::string_view bytes, WallMs now) {
+  touched_now_ = now;
+  ByteReader in(bytes);
+  SharedReader reader(origins_, nullptr);
+  SharedMutation mutation;
+  Touched touched;
+  while (in.ok() && !in.AtEnd()) {
+    if (!SharedReader::IsShared(in)) return false;
+    reader.Read(in, mutation);
+    if (in.ok()) Apply(mutation, own_, 0, touched);
+  }
+  Show(touched, now);
+  return in.ok();
+}
+
+std::map<OriginId, std::uint64_t> Replica::Digest() {
+  std::map<OriginId, std::uint64_t> digest;
+  std::string id;
+  const auto add = [&](const CellName& cell, const crdt::Entry& entry) {
+    EncodeCellId(cell, id);
+    PutVarint(id, epoch_);
+    PutVarint(id, entry.birth);
+    entry.sum.EncodeTo(id);
+    digest[origins_.IdOf(entry.origin)] += HashBytes(id, 0);
+  };
+  for (Keyspace::PartitionId p = 0; p < Keyspace::kPartitions; ++p) {
+    ForEachCell(p, [&](const CellName& cell, const SharedCell& shared) {
+      for (const crdt::Entry& entry : shared.cell.entries()) add(cell, entry);
+    });
+  }
+  std::uint64_t cursor = 0;
+  do {
+    std::vector<std::string> names;
+    cursor =
+        keyspace_
+            .Scan(cursor, 1024, kBeforeAnyExpiry,
+                  [&](std::string_view name, const engine::Entry&) { names.emplace_back(name); })
+            .next;
+    for (const std::string& name : names) {
+      const Key key = keyspace_.MakeKey(name);
+      const auto value = ViewOf(key);
+      if (value && FindCounter(key) == nullptr) add({.name = name}, {home_, 0, *value});
+      const Tree* tree = keyspace_.FindTree(key, kBeforeAnyExpiry);
+      if (tree == nullptr) continue;
+      const SharedName* shared = At(key).Find(key);
+      SharedTree* cells = shared != nullptr ? shared->tree.get() : nullptr;
+      std::uint64_t inner = 0;
+      do {
+        inner = tree->Scan(inner, 1024, [&](const KeyView& view) {
+          const std::string text = view.ToString();
+          view.ForEach([&](Bucket bucket, const Decimal& sum) {
+            if (cells != nullptr && FindBucket(*cells, text, bucket) != nullptr) return;
+            add({.name = name,
+                 .in_tree = true,
+                 .key = text,
+                 .bucket = bucket,
+                 .tree_epoch = cells != nullptr ? cells->facts.epoch : 0},
+                {home_, 0, sum});
+          });
+        });
+      } while (inner != 0);
+    }
+  } while (cursor != 0);
+  return digest;
+}
+
+}  // namespace jeton::engine
