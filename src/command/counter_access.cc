@@ -11,6 +11,13 @@ void Count(std::atomic<std::uint64_t>& counter) {
   counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
+// Between the two ends of the range lies more than a Decimal holds; the difference then stops at
+// the end of the range.
+Decimal Difference(const Decimal& value, const std::optional<engine::Entry>& entry) {
+  if (!entry) return value;
+  return Decimal::Subtract(value, entry->value).value_or(value);
+}
+
 }  // namespace
 
 void CountLookup(Context& ctx, bool found) {
@@ -31,16 +38,14 @@ bool RefuseTree(Context& ctx, const std::optional<engine::Entry>& entry) {
 
 void Store(Context& ctx, const engine::Key& key, const std::optional<engine::Entry>& entry,
            const Decimal& value) {
-  if (!entry) {
-    if (ctx.keyspace.Find(key, kBeforeAnyExpiry)) ctx.unit.Drop(key);
-    ctx.unit.Put(key, value, value);
-    return;
-  }
-  // Between the two ends of the range lies more than a Decimal holds; the delta is only for audit
-  // and stops at the end of the range.
-  const Decimal old = entry->value;
-  const std::optional<Decimal> delta = Decimal::Subtract(value, old);
-  ctx.unit.Put(key, value, delta.value_or(value));
+  if (!entry && ctx.keyspace.Find(key, kBeforeAnyExpiry)) ctx.unit.Drop(key);
+  ctx.unit.Put(key, value, Difference(value, entry));
+}
+
+void StoreSum(Context& ctx, const engine::Key& key, const std::optional<engine::Entry>& entry,
+              const Decimal& sum) {
+  if (!entry && ctx.keyspace.Find(key, kBeforeAnyExpiry)) ctx.unit.Drop(key);
+  ctx.unit.Add(key, sum, Difference(sum, entry));
 }
 
 void StoreExpiry(Context& ctx, const engine::Key& key, WallMs expires_at) {

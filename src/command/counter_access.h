@@ -31,6 +31,10 @@ bool RefuseTree(Context& ctx, const std::optional<engine::Entry>& entry);
 // expired counter go first, so that neither their expiry nor their precision passes to the new one.
 void Store(Context& ctx, const engine::Key& key, const std::optional<engine::Entry>& entry,
            const Decimal& value);
+// The same for a value that is the old one and something added: on several masters, what others
+// add at the same time counts too.
+void StoreSum(Context& ctx, const engine::Key& key, const std::optional<engine::Entry>& entry,
+              const Decimal& sum);
 
 // Sets the expiry; a time that is not in the future drops the counter instead.
 void StoreExpiry(Context& ctx, const engine::Key& key, WallMs expires_at);

@@ -30,7 +30,7 @@ Result<Decimal> Add(Context& ctx, const Key& key, const Decimal& delta, Numbers 
     return Error{ErrorKind::kRange, std::string(kWouldOverflow)};
   }
   if (!sum) return Error{ErrorKind::kRange, std::string(kOutOfRange)};
-  Store(ctx, key, entry, *sum);
+  StoreSum(ctx, key, entry, *sum);
   return *sum;
 }
 
@@ -125,7 +125,7 @@ void SetPrecision(Context& ctx, const Key& key, const std::optional<Entry>& entr
   if (precision->IsNegative()) {
     return ctx.reply.Error("ERR precision must be 0 (exact) or more", ErrorKind::kRange);
   }
-  if (!entry) Store(ctx, key, entry, 0);
+  if (!entry) StoreSum(ctx, key, entry, 0);
   ctx.unit.SetPrecision(key, *precision);
   ctx.reply.DecimalBulk(*precision);
 }

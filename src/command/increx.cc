@@ -166,7 +166,7 @@ void Increx(Context& ctx) {
   if (!sum) return ctx.reply.Error(kOutOfRange, ErrorKind::kRange);
   if (!sum->refused) {
     const bool has_expiry = entry && entry->expires_at != 0;
-    Store(ctx, key, entry, sum->value);
+    StoreSum(ctx, key, entry, sum->value);
     ChangeExpiry(ctx, key, *options, has_expiry, at);
   }
   ReplyPair(ctx, *options, *sum);

@@ -50,6 +50,7 @@ struct Entry {
 };
 
 class Record;
+class Replica;
 class Tree;
 struct TreeMutation;
 
@@ -208,6 +209,11 @@ class Keyspace {
 
   std::uint64_t hash_seed() const { return hash_seed_; }
 
+  // What the node knows of other nodes' part in its values; null while it is alone. Set and cleared
+  // exclusively; outlives its use here.
+  Replica* replica() const { return replica_; }
+  void set_replica(Replica* replica) { replica_ = replica; }
+
  private:
   class Slice;
   friend class Loader;
@@ -216,6 +222,7 @@ class Keyspace {
   void QueueFoundZeros(Partition& partition, WallMs now);
 
   std::uint64_t hash_seed_;
+  Replica* replica_ = nullptr;
   std::unique_ptr<BlockPool> pool_;  // outlives the partitions
   std::atomic<bool> drop_zero_counters_;
   std::vector<std::unique_ptr<Partition>> partitions_;

@@ -22,12 +22,18 @@ class Unit {
   Unit(Keyspace& keyspace, WatchTable& watches) : keyspace_(keyspace), watches_(watches) {}
 
   // The caller holds the key's partition for each of these.
+  // `delta` was added, and the counter is now `value`: on several masters both additions count.
+  void Add(const Key& key, const Decimal& value, const Decimal& delta);
+  // The counter is now `value`, whatever it was: on several masters the last such word holds.
+  // `delta` is the difference, for audit.
   void Put(const Key& key, const Decimal& value, const Decimal& delta);
   // The hot path: `place` came from Keyspace::FindInteger for this key and is set to `value`.
   void PutInteger(const Key& key, CounterPlace place, std::int64_t value, std::int64_t delta);
   void Expire(const Key& key, WallMs expires_at);
   void SetPrecision(const Key& key, const Decimal& precision);  // negative: back to the default
   void Drop(const Key& key);
+  // A zero counter that nobody has touched for a while goes. Other nodes see to theirs.
+  void DropIdleZero(const Key& key);
   // Exclusive.
   void Flush();
 
@@ -64,6 +70,9 @@ class Unit {
 
  private:
   void Record(const Mutation& mutation, const Key& key);
+  void Show(const Mutation& mutation, const Key& key);
+  std::uint64_t ClearShared(const Key& name, Tree& tree, const TreeKey& key,
+                            const BucketRange& range);
   void RecordTree(const TreeMutation& mutation, const Key& name, Tree& tree);
   bool SameTree(const Tree& tree);
   void Touched(const Key& name, Tree& tree);

@@ -1,4 +1,5 @@
 // The part of Unit that is about trees.
+#include "engine/replica.h"
 #include "engine/unit.h"
 
 namespace jeton::engine {
@@ -8,14 +9,28 @@ void Unit::CreateTree(const Key& name, const TreeSettings& settings) {
   last_tree_ = nullptr;
   const TreeMutation create{
       .type = TreeMutationType::kCreate, .tree = name.name, .settings = settings};
+  if (Replica* replica = keyspace_.replica()) {
+    replica->CreateTree(name, settings, bytes_);
+  } else {
+    EncodeTreeMutation(create, false, bytes_);
+  }
   keyspace_.Apply(create, name);
-  EncodeTreeMutation(create, false, bytes_);
   ++changes_;
   watches_.Touch(name.name);
 }
 
 std::optional<Decimal> Unit::AddToBucket(const Key& name, Tree& tree, const TreeKey& key,
                                          Bucket bucket, const Decimal& delta) {
+  if (Replica* replica = keyspace_.replica()) {
+    if (!tree.CanAdd(key, bucket, delta)) return std::nullopt;
+    const auto sum = Decimal::Add(tree.Get(key, bucket), delta);
+    if (tree.CheckWritable(bucket)) {
+      replica->AddToBucket(name, tree, key, bucket, *sum, delta, bytes_);
+    }
+    tree.Add(key, bucket, delta);
+    Touched(name, tree);
+    return sum;
+  }
   const auto value = tree.Add(key, bucket, delta);
   if (!value) return value;
   EncodeTreeBucket(name.name, SameTree(tree), key, bucket, *value, delta, bytes_);
@@ -25,6 +40,11 @@ std::optional<Decimal> Unit::AddToBucket(const Key& name, Tree& tree, const Tree
 
 void Unit::SetBucket(const Key& name, Tree& tree, const TreeKey& key, Bucket bucket,
                      const Decimal& value) {
+  if (Replica* replica = keyspace_.replica()) {
+    replica->SetBucket(name, tree, key, bucket, value, true, bytes_);
+    tree.Set(key, bucket, value);
+    return Touched(name, tree);
+  }
   tree.Set(key, bucket, value);
   EncodeTreeBucket(name.name, SameTree(tree), key, bucket, value, 0, bytes_);
   Touched(name, tree);
@@ -32,6 +52,7 @@ void Unit::SetBucket(const Key& name, Tree& tree, const TreeKey& key, Bucket buc
 
 std::uint64_t Unit::ClearBuckets(const Key& name, Tree& tree, const TreeKey& key,
                                  const BucketRange& range) {
+  if (keyspace_.replica() != nullptr) return ClearShared(name, tree, key, range);
   const std::uint64_t gone = tree.Clear(key, range);
   if (gone == 0) return 0;
   RecordTree({.type = TreeMutationType::kClear, .tree = name.name, .key = key, .range = range},
@@ -40,9 +61,26 @@ std::uint64_t Unit::ClearBuckets(const Key& name, Tree& tree, const TreeKey& key
 }
 
 bool Unit::ResetKey(const Key& name, Tree& tree, const TreeKey& key) {
+  if (keyspace_.replica() != nullptr) return ClearShared(name, tree, key, Tree::kAll) != 0;
   if (tree.Clear(key, Tree::kAll) == 0) return false;
   RecordTree({.type = TreeMutationType::kResetKey, .tree = name.name, .key = key}, name, tree);
   return true;
+}
+
+// With peers every bucket is reset by itself, each with what it had observed.
+std::uint64_t Unit::ClearShared(const Key& name, Tree& tree, const TreeKey& key,
+                                const BucketRange& range) {
+  std::vector<Bucket> buckets;
+  if (const auto view = tree.Find(key)) {
+    view->ForEach(range, [&](Bucket bucket, const Decimal&) { buckets.push_back(bucket); });
+  }
+  for (const Bucket bucket : buckets) {
+    keyspace_.replica()->SetBucket(name, tree, key, bucket, 0, false, bytes_);
+  }
+  if (buckets.empty()) return 0;
+  tree.Clear(key, range);
+  Touched(name, tree);
+  return buckets.size();
 }
 
 std::uint64_t Unit::ClearSlice(const Key& name, Tree& tree, std::uint64_t cursor,
@@ -59,7 +97,13 @@ std::uint64_t Unit::ClearSlice(const Key& name, Tree& tree, std::uint64_t cursor
 
 std::uint64_t Unit::TrimTree(const Key& name, Tree& tree, Bucket first_live) {
   if (first_live <= tree.watermark()) return 0;
+  Replica* replica = keyspace_.replica();
+  if (replica != nullptr) replica->TrimTree(name, tree, first_live, bytes_);
   const std::uint64_t gone = tree.Trim(first_live);
+  if (replica != nullptr) {
+    Touched(name, tree);
+    return gone;
+  }
   RecordTree(
       {.type = TreeMutationType::kTrim, .tree = name.name, .range = {first_live, first_live}}, name,
       tree);
@@ -67,8 +111,14 @@ std::uint64_t Unit::TrimTree(const Key& name, Tree& tree, Bucket first_live) {
 }
 
 std::uint64_t Unit::ResetTree(const Key& name, Tree& tree) {
+  Replica* replica = keyspace_.replica();
+  if (replica != nullptr && tree.keys() > 0) replica->ResetTree(name, bytes_);
   const std::uint64_t keys = tree.Reset();
   if (keys == 0) return 0;
+  if (replica != nullptr) {
+    Touched(name, tree);
+    return keys;
+  }
   RecordTree({.type = TreeMutationType::kReset, .tree = name.name}, name, tree);
   return keys;
 }

@@ -324,7 +324,7 @@ void Node::DropExpiredAndIdle(WallMs now) {
     }
     for (const std::string& name : idle) {
       const engine::Key key = keyspace_->MakeKey(name);
-      if (keyspace_->IsIdleZero(key, now)) upkeep_unit_->Drop(key);
+      if (keyspace_->IsIdleZero(key, now)) upkeep_unit_->DropIdleZero(key);
     }
     if (!upkeep_unit_->empty()) Append(upkeep_unit_->bytes());
     stats_.front()->expired.fetch_add(expired.size(), std::memory_order_relaxed);
