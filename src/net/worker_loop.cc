@@ -220,6 +220,10 @@ void WorkerLoop::SendAll() {
   for (node::Connection* connection : sending_) {
     connection->in_send_list = false;
     auto& client = *static_cast<Client*>(connection->transport);
+    if (connection->is_peer) {
+      HandOver(client);
+      continue;
+    }
     if (!SendTo(client) || node::Worker::Finished(*connection)) CloseClient(client);
   }
 }
@@ -254,6 +258,14 @@ void WorkerLoop::CloseClient(Client& client) {
   unread_.erase(std::remove(unread_.begin(), unread_.end(), &client), unread_.end());
   worker_.Close(*client.connection);
   clients_.erase(&client);
+}
+
+void WorkerLoop::HandOver(Client& client) {
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.fd.get(), nullptr);
+  FileDescriptor fd = std::move(client.fd);
+  std::string bytes = std::move(client.connection->pending);
+  CloseClient(client);
+  if (on_peer_) on_peer_(std::move(fd), std::move(bytes));
 }
 
 // ---- time

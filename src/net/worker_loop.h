@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -29,6 +30,10 @@ class WorkerLoop {
   Status Prepare();
   using AcceptHandler = std::function<void(FileDescriptor, command::Dialect)>;
   Status AddListener(FileDescriptor listener, command::Dialect dialect, AcceptHandler on_accept);
+
+  // Takes over a connection of another node, with what it has sent. Without one they are cut.
+  using PeerHandler = std::function<void(FileDescriptor, std::string first_bytes)>;
+  void set_peer_handler(PeerHandler handler) { on_peer_ = std::move(handler); }
 
   // Serves until Stop, then answers what has been received, waits for its gates (bounded) and
   // returns.
@@ -61,6 +66,7 @@ class WorkerLoop {
   bool SendTo(Client& client);
   void Watch(Client& client, std::uint32_t events);
   void CloseClient(Client& client);
+  void HandOver(Client& client);
   void TickIfDue();
   void RestListeners(bool rest);
   void Drain();
@@ -72,6 +78,7 @@ class WorkerLoop {
   FileDescriptor wake_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unordered_map<Client*, std::unique_ptr<Client>> clients_;
+  PeerHandler on_peer_;
   MonoNs next_tick_ns_ = 0;
   std::vector<node::Connection*> sending_;
   std::vector<Client*> unread_;  // ready, but the arena was used up

@@ -58,6 +58,8 @@ struct Connection {
   std::deque<Gate> gates;
   std::uint32_t turn_replies = 0;  // requests that ran in this turn
   bool close_when_sent = false;    // QUIT, a protocol error, HTTP without keep-alive
+  bool is_peer = false;            // another node: the transport takes it away, with `pending`
+  std::string_view refusal = {};   // what it gets for an answer, unless it is another node
   bool dead = false;               // cut: nothing more is read or sent
   bool in_send_list = false;
   bool in_subscriber_list = false;

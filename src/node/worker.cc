@@ -52,9 +52,10 @@ Connection& Worker::Open(const Peer& peer, Now now) {
       refusal = "-ERR max number of clients reached\r\n";
     }
   }
+  // Another node may come in where a client may not: only its first bytes tell.
   if (refusal.empty() && values.protected_mode && values.requirepass.empty() &&
       !peer.from_loopback) {
-    refusal = kProtectedModeText;
+    connection.refusal = kProtectedModeText;
   }
   if (!refusal.empty()) {
     stats_.connections_rejected.fetch_add(1, std::memory_order_relaxed);

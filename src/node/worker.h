@@ -79,7 +79,8 @@ class Worker {
   void FailGates();
 
   // Connections that have bytes to send or must be closed (`close_when_sent` and nothing left, or
-  // `dead`). The caller sends, calls Sent, and Close where due.
+  // `dead`). The caller sends, calls Sent, and Close where due. One that `is_peer` is taken over,
+  // with its `pending` bytes, and closed here without being closed.
   std::vector<Connection*>& sendable() { return sendable_; }
   void Sent(Connection& connection, std::size_t size);
   void MakeSendable(Connection& connection);
@@ -112,6 +113,7 @@ class Worker {
 
   void Queue(Connection& connection);
   bool Recognise(Connection& connection);
+  void RecognisePeer(Connection& connection);
   void ParseResp(Connection& connection, Now now);
   void AddRequest(Connection& connection, std::size_t first_argument, std::size_t input_end);
   void ExecuteAll(Now now);

@@ -35,11 +35,35 @@ void Worker::CheckMemory() {
 }
 
 bool Worker::Recognise(Connection& connection) {
-  if (connection.protocol == Protocol::kNeedMore) connection.protocol = Detect(connection.input());
-  if (connection.protocol == Protocol::kTls) {
+  if (connection.protocol != Protocol::kNeedMore) [[likely]]
+    return connection.protocol != Protocol::kPeer && !connection.dead;
+  connection.protocol = Detect(connection.input());
+  if (connection.protocol == Protocol::kNeedMore) return false;
+  if (connection.protocol == Protocol::kPeer) {
+    RecognisePeer(connection);
+  } else if (!connection.refusal.empty()) {
+    stats_.connections_rejected.fetch_add(1, std::memory_order_relaxed);
+    connection.out += connection.refusal;
+    connection.close_when_sent = true;
+  } else if (connection.protocol == Protocol::kTls) {
     Cut(connection, "it speaks TLS, which is not configured");
+  } else {
+    return true;
   }
-  return connection.protocol != Protocol::kNeedMore && !connection.dead;
+  return false;
+}
+
+// Another node is no client: it is not counted as one, and leaves with the bytes that it sent.
+void Worker::RecognisePeer(Connection& connection) {
+  const bool stranger = !connection.refusal.empty();
+  if (stranger && node_.state().settings.values().cluster_secret.empty()) {
+    return Cut(connection,
+               "it is another node, and protected-mode takes none from beyond this machine without "
+               "a cluster-secret");
+  }
+  stats_.connections_received.fetch_sub(1, std::memory_order_relaxed);
+  connection.is_peer = true;
+  MakeSendable(connection);
 }
 
 void Worker::ParseResp(Connection& connection, Now now) {

@@ -6,6 +6,7 @@ namespace jeton {
 namespace {
 
 constexpr std::string_view kMethods[] = {"GET ", "POST ", "PUT ", "DELETE ", "HEAD ", "OPTIONS "};
+constexpr std::string_view kPeerMagic = "JTN1";
 constexpr std::string_view kVersion = " HTTP/1.";
 
 // `line` begins with the target of what looks like an HTTP request line.
@@ -32,6 +33,8 @@ Protocol DetectLine(std::string_view bytes) {
     default:
       break;
   }
+  if (bytes.starts_with(kPeerMagic)) return Protocol::kPeer;
+  if (kPeerMagic.starts_with(bytes)) return Protocol::kNeedMore;
   for (const std::string_view method : kMethods) {
     if (bytes.starts_with(method)) return DetectTarget(bytes.substr(method.size()));
     if (method.starts_with(bytes)) return Protocol::kNeedMore;

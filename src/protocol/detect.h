@@ -2,6 +2,7 @@
 //
 //   0x16                              TLS (the record type of a ClientHello)
 //   `{`                               Karma JSON lines
+//   `JTN1`                            another node (docs/formats/links.md)
 //   `GET /path HTTP/1.` and the like  HTTP
 //   `*`, or any other text            RESP2, or an inline RESP command
 //
@@ -15,7 +16,7 @@
 
 namespace jeton {
 
-enum class Protocol : unsigned char { kNeedMore, kResp, kJson, kHttp, kTls };
+enum class Protocol : unsigned char { kNeedMore, kResp, kJson, kHttp, kTls, kPeer };
 
 // A request line that is longer than this is no HTTP request that we would accept.
 inline constexpr std::size_t kDetectMaxBytes = 16 * 1024;

@@ -20,6 +20,14 @@ TEST(Detect, KnowsEachProtocolByItsFirstBytes) {
   EXPECT_EQ(Detect("DELETE /api/x HTTP/1."), Protocol::kHttp);
 }
 
+TEST(Detect, KnowsAnotherNodeByItsMagic) {
+  EXPECT_EQ(Detect(std::string("JTN1\x01\0\0", 7)), Protocol::kPeer);
+  for (const char* text : {"J", "JT", "JTN"}) EXPECT_EQ(Detect(text), Protocol::kNeedMore) << text;
+  for (const char* text : {"JTN2", "JUMP\r\n", "JTN\r\n", "jtn1"}) {
+    EXPECT_EQ(Detect(text), Protocol::kResp) << text;
+  }
+}
+
 TEST(Detect, TakesAGetWithoutHttpForAnInlineCommand) {
   EXPECT_EQ(Detect("GET name\r\n"), Protocol::kResp);
   EXPECT_EQ(Detect("GET name\n"), Protocol::kResp);
@@ -53,8 +61,9 @@ TEST(Detect, DecidesAtItsMaximum) {
 
 TEST(Detect, NeverChangesItsMind) {
   EXPECT_TRUE(rc::check("each longer prefix has the same answer once there is one", [] {
-    const auto words = *rc::gen::container<std::vector<std::string>>(rc::gen::element<std::string>(
-        "GET", "PUT", " ", " ", "/a", "HTTP/1.", "HTTP/1.1", "\r\n", "\n", "{", "*", "x"));
+    const auto words = *rc::gen::container<std::vector<std::string>>(
+        rc::gen::element<std::string>("GET", "PUT", " ", " ", "/a", "HTTP/1.", "HTTP/1.1", "\r\n",
+                                      "\n", "{", "*", "x", "J", "TN1"));
     std::string bytes;
     for (const auto& word : words) bytes += word;
     const Protocol whole = Detect(bytes);
