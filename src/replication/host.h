@@ -57,7 +57,8 @@ class Host {
   // Own origins that are not folded yet, the running one included (at most kOwnOriginsMax): a node
   // that was forgotten learns from its peers how much of each of them they had.
   virtual std::vector<OriginId> OwnOrigins() const = 0;
-  // No counters, no trees, no frames: such a node may take on another cluster's id.
+  // No client has written anything here, nor has anything come from peers: such a node may take on
+  // another cluster's id. (Frames with nothing but rows or CLOSE do not count.)
   virtual bool IsEmpty() const = 0;
   // Durably, before it returns. Called only while IsEmpty().
   virtual Status AdoptCluster(const ClusterId& cluster) = 0;
@@ -111,9 +112,17 @@ class Host {
   virtual void StateEnd(std::uint64_t handle) = 0;
 
   // --- state transfer, as receiver
-  // With `hold`, before a state is asked for: acknowledge no more local writes (they are answered
-  // "try again"), and cut and publish what there is, so that a donor can have all of it. Without:
-  // go on as before; the transfer is over, or did not come about.
+  // False: a state replaces what is here, so that it is taken only from a donor that knows all of
+  // it, and local writes are held meanwhile. True: FinishState joins the two, origin by origin and
+  // cell by cell, the greater LSN wins; then any donor will do, nothing is held, and `applied()`
+  // becomes the join of both vectors. Without it two nodes that each have something which the other
+  // one lacks, and whose frames are gone, cannot help each other (a split for longer than the rings
+  // and logs last, with a dead origin on each side).
+  virtual bool JoinsStates() const { return false; }
+  // Not called if JoinsStates(). With `hold`, before a state is asked for: acknowledge no more
+  // local writes (they are answered "try again"), and cut and publish what there is, so that a
+  // donor can have all of it. Without: go on as before; the transfer is over, or did not come
+  // about.
   virtual void HoldWrites(bool hold) = 0;
   // The donor has everything that applied() and Head() say. No frame is applied from here on until
   // FinishState or AbortState.

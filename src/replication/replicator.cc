@@ -108,6 +108,7 @@ void Replicator::Impl::Tick(Now now) {
   DialDue(now);
   StartPulls(now);
   StateStep(now);
+  CheckJoined();
   for (auto& [id, link] : links_) {
     if (!link->Up()) continue;
     ServeNeeds(now, *link);

@@ -4,6 +4,7 @@
 // that the vector names.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -59,6 +60,8 @@ struct Disk {
   std::set<OriginId> closed;
   std::map<OriginId, std::map<Lsn, std::shared_ptr<const std::string>>> log;  // by `to`
   std::vector<Member> members;
+  std::uint64_t states_taken = 0;  // over all processes
+  std::uint64_t frames_applied = 0;
 };
 
 class TestHost : public Host {
@@ -73,7 +76,7 @@ class TestHost : public Host {
     }
     // The first record of a new process closes its former ones.
     for (const OriginId& former : disk.origins) {
-      if (!closed_.contains(former)) closing_.push_back(former);
+      if (sums_.contains(former) && !closed_.contains(former)) closing_.push_back(former);
     }
     disk.origins.push_back(origin);
     ledger.sums[origin] = {0};
@@ -168,10 +171,14 @@ class TestHost : public Host {
     Know(frame.origin, frame.to, sum);
     unsynced_.emplace_back(frame.origin, frame.to, std::make_shared<const std::string>(bytes));
     ++frames_applied;
+    ++disk_.frames_applied;
     return ApplyOutcome::kApplied;
   }
   std::shared_ptr<const std::string> OldFrame(const OriginId& origin, Lsn after) override {
-    if (!log_readable) return nullptr;
+    if (logs == Logs::kNone) return nullptr;
+    const auto& own = disk_.origins;
+    if (logs == Logs::kOwn && std::find(own.begin(), own.end(), origin) == own.end())
+      return nullptr;
     const auto found = disk_.log.find(origin);
     if (found == disk_.log.end()) return nullptr;
     const auto frame = found->second.upper_bound(after);
@@ -234,12 +241,13 @@ class TestHost : public Host {
   }
   void StateEnd(std::uint64_t handle) override { ASSERT(donations_.erase(handle) == 1); }
 
+  bool JoinsStates() const override { return joins; }
   void HoldWrites(bool hold) override {
-    ASSERT(hold != held);
+    ASSERT(hold != held && !joins);
     held = hold;
   }
   Status BeginState(std::string_view) override {
-    ASSERT(held && !staging);
+    ASSERT(held != joins && !staging);
     if (refuse_states) return Error{ErrorKind::kNoSpace, "no room for a state"};
     staging = true;
     staged_.clear();
@@ -261,18 +269,20 @@ class TestHost : public Host {
     return {};
   }
   Status FinishState(const crdt::VersionVector& end) override {
-    ASSERT(staging && held);
+    ASSERT(staging && held != joins);
     staging = false;
     crdt::VersionVector staged;
     for (const auto& [origin, sum] : staged_) staged.Advance(origin, sum.first);
     if (staged != end) return Error{ErrorKind::kCorrupt, "the state is not what its end says"};
     // Nothing may go back.
-    ASSERT(end.Covers(applied_) && end.Get(origin_) == head_);
-    sums_ = staged_;
+    ASSERT(joins || (end.Covers(applied_) && end.Get(origin_) == head_));
+    for (const auto& [origin, sum] : staged_) {
+      if (sum.first > applied_.Get(origin)) Know(origin, sum.first, sum.second);
+    }
     closed_.insert(staged_closed_.begin(), staged_closed_.end());
-    applied_ = end;
     Sync();
     ++states_taken;
+    ++disk_.states_taken;
     return {};
   }
   void AbortState() override {
@@ -287,8 +297,10 @@ class TestHost : public Host {
 
   // Test code turns these.
   bool busy = false;
-  bool log_readable = true;
+  enum class Logs { kNone, kOwn, kAll };  // what OldFrame finds
+  Logs logs = Logs::kNone;
   bool refuse_states = false;
+  bool joins = false;
   bool digests = false;
   std::size_t chunk_padding = 0;
   std::size_t head_bytes = 0;

@@ -19,6 +19,7 @@ bool Replicator::Impl::Receiving() const {
 
 // What a donor must have: all that we know, and all that our clients were told.
 crdt::VersionVector Replicator::Impl::Want() const {
+  if (host_.JoinsStates()) return {};
   crdt::VersionVector want = host_.applied();
   want.Advance(origin_, host_.Head());
   return want;
@@ -27,6 +28,7 @@ crdt::VersionVector Replicator::Impl::Want() const {
 // Its vector may lack what it has folded, so 0 is no obstacle: it decides itself when asked.
 bool Replicator::Impl::MayDonate(const Link& link) const {
   if (!link.Up() || !link.vector_seen) return false;
+  if (host_.JoinsStates()) return true;
   for (const auto& [origin, lsn] : host_.applied()) {
     const Lsn theirs = link.their_applied.Get(origin);
     if (theirs < lsn && (theirs > 0 || origin == origin_)) return false;
@@ -45,7 +47,7 @@ void Replicator::Impl::TryState(Now now, Link& preferred, const OriginId& origin
   incoming_->link = donor->id;
   incoming_->donor = donor->peer.node;
   incoming_->started = incoming_->progress = now.mono_ns;
-  host_.HoldWrites(true);
+  if (!host_.JoinsStates()) host_.HoldWrites(true);
   StateStep(now);
 }
 
@@ -60,8 +62,10 @@ void Replicator::Impl::StateStep(Now now) {
     return EndState(now, false, holding ? "the donor did not get what we have" : "no progress");
   }
   if (!holding) return;
+  if (!MayDonate(*link)) return;
   const bool published = host_.Head() <= host_.applied().Get(origin_);
-  if (!published || link->their_applied.Get(origin_) < host_.Head() || !MayDonate(*link)) return;
+  const bool theirs = published && link->their_applied.Get(origin_) >= host_.Head();
+  if (!theirs && !host_.JoinsStates()) return;
   incoming_->phase = Incoming::Phase::kAsked;
   incoming_->stream = next_stream_++;
   if (next_stream_ == 0) next_stream_ = 1;
@@ -89,7 +93,7 @@ void Replicator::Impl::EndState(Now now, bool success, const std::string& why) {
     state_retry_at_ = now.mono_ns + state_backoff_ms_ * kNsPerMs;
     Note(begun, "state transfer from node " + ShortName(donor) + " ended early: " + why);
   }
-  host_.HoldWrites(false);
+  if (!host_.JoinsStates()) host_.HoldWrites(false);
   vectors_dirty_ = true;
 }
 
