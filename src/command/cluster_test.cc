@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "command/cluster_text.h"
+#include "command/info.h"
 #include "command/test_server.h"
 
 namespace jeton::command {
@@ -148,6 +149,18 @@ TEST(Wait, DoesNotHoldUpATransaction) {
   server.Run("INCR a");
   server.Run("WAIT 1 0");
   EXPECT_EQ(server.Run("EXEC"), "1) (integer) 1\n2) (integer) 0");
+}
+
+TEST(ClusterInfo, AnnouncesWhereItIsReached) {
+  Values values;
+  EXPECT_EQ(AnnouncedAddress(values).host, "127.0.0.1");
+  EXPECT_EQ(AnnouncedAddress(values).port, 5262);
+  values.bind = "0.0.0.0 ::1";
+  EXPECT_EQ(AnnouncedAddress(values).host, "");
+  values.cluster_announce_ip = "node-1.example.org";
+  values.cluster_announce_port = 15262;
+  EXPECT_EQ(AnnouncedAddress(values).host, "node-1.example.org");
+  EXPECT_EQ(AnnouncedAddress(values).port, 15262);
 }
 
 TEST(ClusterInfo, ShowsEachPeer) {

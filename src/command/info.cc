@@ -324,16 +324,40 @@ std::string DescribeSession(const Session& session, WallMs now) {
       session.library_name, session.library_version);
 }
 
-ShownAddress AddressOf(const ServerState& server, const Session& session) {
-  const Values& values = server.settings.values();
+namespace {
+
+// The first address of `bind`.
+std::string BoundHost(const Values& values) {
   std::string host = values.bind.substr(0, values.bind.find(' '));
   if (host.starts_with('-')) host = host.substr(1);
+  return host;
+}
+
+bool IsEverywhere(const std::string& host) {
+  return host.empty() || host == "*" || host == "0.0.0.0" || host == "::";
+}
+
+}  // namespace
+
+ShownAddress AnnouncedAddress(const Values& values) {
+  ShownAddress address{.host = values.cluster_announce_ip, .port = values.cluster_announce_port};
+  if (address.host.empty()) address.host = BoundHost(values);
+  if (IsEverywhere(address.host)) address.host.clear();
+  // Every listener takes nodes.
+  for (const std::int64_t port : {values.port, values.redis_port, values.karma_port}) {
+    if (address.port == 0) address.port = port;
+  }
+  return address;
+}
+
+ShownAddress AddressOf(const ServerState& server, const Session& session) {
+  const Values& values = server.settings.values();
+  std::string host = BoundHost(values);
   std::int64_t port = values.port;
-  const bool everywhere = host.empty() || host == "*" || host == "0.0.0.0" || host == "::";
   const std::size_t colon = session.local_address.rfind(':');
   if (colon != std::string::npos) {
     // The port that the system chose (port 0), and the address that the client could reach.
-    if (everywhere) host = session.local_address.substr(0, colon);
+    if (IsEverywhere(host)) host = session.local_address.substr(0, colon);
     if (port == 0) port = ParseInt64(session.local_address.substr(colon + 1)).value_or(0);
   }
   return {.host = std::move(host), .port = port};

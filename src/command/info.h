@@ -30,4 +30,8 @@ struct ShownAddress {
 };
 ShownAddress AddressOf(const ServerState& server, const Session& session);
 
+// What a node tells the others of how to reach it: cluster-announce-ip and -port, else as bound. No
+// host if it is bound to every address: it learns that from the others.
+ShownAddress AnnouncedAddress(const Values& values);
+
 }  // namespace jeton::command

@@ -2,6 +2,7 @@
 
 #include <iterator>
 
+#include "command/cluster_host.h"
 #include "node/http_api.h"
 #include "node/node.h"
 
@@ -27,6 +28,16 @@ class MetricsWriter {
                 std::uint64_t value) {
     fmt::format_to(std::back_inserter(text_), "{}{{{}=\"{}\"}} {}\n", name, label, label_value,
                    value);
+  }
+  template <typename Of>
+  void PerPeer(const command::ClusterStatus& status, std::string_view name, std::string_view type,
+               std::string_view help, const Of& value_of) {
+    Head(name, type, help);
+    for (const command::PeerStatus& peer : status.peers) {
+      if (peer.id.empty()) continue;
+      fmt::format_to(std::back_inserter(text_), "{}{{node=\"{}\"}} {}\n", name, peer.id,
+                     value_of(peer));
+    }
   }
   std::string Take() { return std::move(text_); }
 
@@ -80,6 +91,65 @@ void AddPersistence(const command::PersistenceStatus& p, MetricsWriter& out) {
           static_cast<double>(p.last_save_ms) / 1000.0);
 }
 
+void AddPeers(const command::ClusterStatus& status, MetricsWriter& out) {
+  using Peer = command::PeerStatus;
+  out.PerPeer(status, "jeton_peer_up", "gauge", "1 while there is a link to the node",
+              [](const Peer& peer) { return peer.link_connected ? 1 : 0; });
+  out.PerPeer(status, "jeton_peer_lag_seconds", "gauge",
+              "Age of the newest of its changes that may not be known here; -1: not known",
+              [](const Peer& peer) {
+                return peer.lag_ms < 0 ? -1.0 : static_cast<double>(peer.lag_ms) / 1000.0;
+              });
+  out.PerPeer(status, "jeton_peer_pending_bytes", "gauge", "Bytes that wait for the node",
+              [](const Peer& peer) { return peer.pending_bytes; });
+  out.PerPeer(status, "jeton_peer_received_bytes_total", "counter", "Bytes that came from the node",
+              [](const Peer& peer) { return peer.bytes_in; });
+  out.PerPeer(status, "jeton_peer_sent_bytes_total", "counter", "Bytes that went to the node",
+              [](const Peer& peer) { return peer.bytes_out; });
+  out.PerPeer(
+      status, "jeton_peer_clock_difference_seconds", "gauge", "Its clock minus ours",
+      [](const Peer& peer) { return static_cast<double>(peer.clock_difference_ms) / 1000.0; });
+  out.PerPeer(status, "jeton_peer_repairs_total", "counter", "What had to be asked of the node",
+              [](const Peer& peer) { return peer.repairs; });
+}
+
+void AddCluster(const command::ClusterStatus& status, MetricsWriter& out) {
+  const auto count = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
+  out.Add("jeton_cluster_nodes", "gauge", "Nodes of the cluster, this one too", count(status.size));
+  out.Add("jeton_cluster_reachable_nodes", "gauge", "Other nodes that are heard",
+          count(status.reachable_nodes));
+  out.Add("jeton_cluster_consistent", "gauge",
+          "1 if all that was counted anywhere jeton_cluster_staleness_seconds ago is known here",
+          std::uint64_t{status.consistent});
+  out.Add("jeton_cluster_staleness_seconds", "gauge",
+          "How old what may be missing here is at most; -1: some node was never heard of",
+          status.staleness_ms < 0 ? -1.0 : static_cast<double>(status.staleness_ms) / 1000.0);
+  out.Add("jeton_cluster_copying_state", "gauge", "1 while the state of another node is copied",
+          std::uint64_t{status.copying_state});
+  out.Add("jeton_cluster_copied_bytes", "gauge", "Bytes of that state so far",
+          status.state_bytes_done);
+  out.Add("jeton_cluster_messages_sent_total", "counter", "Messages to other nodes",
+          status.messages_sent);
+  out.Add("jeton_cluster_messages_received_total", "counter", "Messages from other nodes",
+          status.messages_received);
+  out.Add("jeton_cluster_ring_bytes", "gauge", "Recent changes in memory for other nodes",
+          status.ring_bytes);
+  out.Add("jeton_cluster_gc_blocked_by_nodes", "gauge",
+          "Nodes that hold up the removal of what is gone",
+          std::uint64_t{status.gc_blocked_by.size()});
+  out.Add("jeton_cluster_alarms", "gauge", "Alarms; INFO cluster has their text",
+          std::uint64_t{status.alarms.size()});
+  out.Add("jeton_cluster_divergence_total", "counter",
+          "Digests that differed although they should be equal: must stay 0", status.divergences);
+  out.Add("jeton_prediction_hits_total", "counter", "Predictions that held",
+          status.prediction_hits);
+  out.Add("jeton_prediction_misses_total", "counter", "Predictions that did not",
+          status.prediction_misses);
+  out.Add("jeton_prediction_error", "gauge", "Mean distance of predictions from what came",
+          status.prediction_error);
+  AddPeers(status, out);
+}
+
 }  // namespace
 
 std::string MetricsText(Node& node, Now now) {
@@ -120,6 +190,7 @@ std::string MetricsText(Node& node, Now now) {
   out.Add("jeton_cpu_system_seconds_total", "counter", "Processor time in the kernel",
           facts.cpu_system_seconds);
   AddPersistence(node.persistence(), out);
+  if (const command::ClusterHost* cluster = node.cluster()) AddCluster(*cluster->status(), out);
   AddCommands(state, out);
   return out.Take();
 }
