@@ -140,6 +140,11 @@ void Replica::SawClock(std::uint64_t clock) {
   clock_.Saw(clock);
 }
 
+std::uint64_t Replica::NextClock(WallMs wall) {
+  const std::lock_guard guard(control_lock_);
+  return clock_.Next(wall);
+}
+
 crdt::Version Replica::NextVersion() {
   const std::lock_guard guard(control_lock_);
   crdt::Version version{.clock = clock_.Next(options_.wall_now()), .origin = own()};

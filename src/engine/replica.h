@@ -104,6 +104,7 @@ class Replica {
   const NodeId& node() const { return options_.node; }
   std::uint64_t clock() const;
   void SawClock(std::uint64_t clock);
+  std::uint64_t NextClock(WallMs wall);
   // What each member said that it holds durably, in frames that are applied here.
   const std::map<NodeId, crdt::VersionVector>& rows() const { return rows_; }
   // Those whose rows stability waits for, this node included.

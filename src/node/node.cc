@@ -84,6 +84,7 @@ Result<std::unique_ptr<Node>> Node::Open(Environment environment) {
       state, *env.directory, [raw = node.get()](bool warning, std::string_view line) {
         raw->environment_.say(warning ? LogLevel::kWarning : LogLevel::kNotice, line);
       });
+  if (env.random_bytes) node->cluster_ = std::make_unique<Cluster>(*node);
   for (int i = 0; i < env.workers; ++i) {
     node->stats_.push_back(std::make_unique<command::WorkerStats>(state.commands.size()));
     state.worker_stats.push_back(node->stats_.back().get());
@@ -104,16 +105,32 @@ Result<RecoveryReport> Node::Recover() {
   };
   const Error not_decoded{ErrorKind::kCorrupt,
                           "a record verifies but does not decode as mutations"};
+  const Error no_peers{ErrorKind::kUnavailable,
+                       "the data is that of a node with peers, which are not supported here"};
   int tenths_told = 0;
   RecoveryHandler handler;
   handler.on_reset = [this] {
     keyspace_->Apply({.type = engine::MutationType::kFlush}, {}, loading_start_ms_);
+    if (cluster_) cluster_->RestoreReset();
+  };
+  handler.on_snapshot = [&](std::string_view vector) -> Status {
+    if (vector.empty()) return {};
+    if (!cluster_) return no_peers;
+    handler.threads = 1;  // the state of many masters is not loaded by partitions
+    return cluster_->RestoreControl(vector);
   };
   handler.threads = environment_.load_threads;
   handler.on_snapshot_block = [&](const SnapshotBlock& block) -> Status {
     engine::Loader loader(*keyspace_, loading_start_ms_, block.partition, block.partition_records);
     for (const std::string_view record : block.records) {
-      if (!loader.Apply(record)) return not_decoded;
+      if (cluster_ && Cluster::IsClusterRecord(record)) {
+        loader.Flush();
+        if (Status restored = cluster_->RestoreRecord(record, loading_start_ms_); !restored) {
+          return restored;
+        }
+      } else if (!loader.Apply(record)) {
+        return not_decoded;
+      }
     }
     loader.Flush();
     return may_go_on();
@@ -123,6 +140,12 @@ Result<RecoveryReport> Node::Recover() {
   handler.on_log_pause = [&] { replay.Flush(); };
   handler.on_log_record = [&](const LogRecord& record) -> Status {
     if (record.type == RecordType::kOrigin) started_before = true;
+    if (cluster_) {
+      if (record.type == RecordType::kControl) replay.Flush();
+      const auto taken = cluster_->ReplayRecord(record, loading_start_ms_);
+      if (!taken) return taken.error();
+      if (*taken) return may_go_on();
+    }
     if (record.type == RecordType::kCommit && !replay.Add(record.payload)) return not_decoded;
     return may_go_on();
   };
@@ -143,7 +166,16 @@ Result<RecoveryReport> Node::Recover() {
   if (report->snapshot == 0 && !started_before) {
     if (Status restored = RestoreKarmaDumps(); !restored) return restored.error();
   }
+  if (cluster_) {
+    if (Status begun = cluster_->BeginRun(report->last_origin, report->last_lsn); !begun) {
+      return begun.error();
+    }
+  }
   if (Status written = WriteOriginRecord(*report); !written) return written.error();
+  if (cluster_) {
+    cluster_->CloseOldRuns();
+    if (Status started = cluster_->Start(now()); !started) return started.error();
+  }
   snapshotter_.set_last_save_ms(environment_.wall_now());
   last_sync_ns_.store(environment_.mono_now());
   ready_.store(true, std::memory_order_release);
@@ -215,6 +247,19 @@ void Node::Append(std::string_view unit) {
   // The change is applied and nothing will ever make it durable: from here on no reply may leave.
   change_unlogged_.store(true);
   NoteDiskFailure(appended.error());
+}
+
+Lsn Node::AppendRecord(RecordType type, std::string_view payload) {
+  auto appended = store_->log().Append(type, payload);
+  while (!appended && appended.error().kind == ErrorKind::kUnavailable) {
+    std::lock_guard guard(flush_mutex_);
+    if (Status flushed = store_->log().Flush(sync_before_reply()); !flushed) break;
+    appended = store_->log().Append(type, payload);
+  }
+  if (appended) return *appended;
+  change_unlogged_.store(true);
+  NoteDiskFailure(appended.error());
+  return store_->log().appended_lsn();
 }
 
 Status Node::FlushLog(bool sync) {
@@ -400,7 +445,9 @@ command::PersistenceStatus Node::persistence() const {
 }
 
 Status Node::StartSnapshot() {
-  if (!ready()) return Error{ErrorKind::kUnavailable, "ERR the data is still being loaded"};
+  if (!ready() || state_->loading.load()) {
+    return Error{ErrorKind::kUnavailable, "ERR the data is still being loaded"};
+  }
   if (state_->disk_failed.load()) {
     return Error{ErrorKind::kIo, "ERR the disk has failed: no snapshot can be written"};
   }

@@ -24,6 +24,7 @@
 #include "command/server_state.h"
 #include "engine/keyspace.h"
 #include "engine/unit.h"
+#include "node/cluster.h"
 #include "node/snapshotter.h"
 #include "node/worker.h"
 #include "storage/store.h"
@@ -45,8 +46,11 @@ struct Environment {
   std::function<WallMs()> wall_now;
   std::function<void(LogLevel, std::string_view line)> say;
   std::function<void(int worker)> wake_worker;
-  std::function<void()> wake_log;     // something waits for FlushLog(true)
-  std::function<void()> wake_upkeep;  // a snapshot was asked for
+  std::function<void()> wake_log;      // something waits for FlushLog(true)
+  std::function<void()> wake_upkeep;   // a snapshot was asked for
+  std::function<void()> wake_cluster;  // there is something for Cluster::Tick; may be empty
+  // Bytes that no one can guess; the simulator takes them from its seed. Empty: there are no peers.
+  std::function<void(std::uint8_t* out, std::size_t size)> random_bytes;
   std::function<void(command::Host::ShutdownSave)> request_shutdown;
   std::function<void(const Error&)>
       on_disk_failure;  // once; the process should end (or go read-only)
@@ -87,6 +91,7 @@ class Node final : public command::Host, public command::LogSink {
     const bool more = snapshotter_.Step();
     return (dumps_->running() && dumps_->Step(now())) || more;
   }
+  void CancelSnapshot(std::string_view why) { snapshotter_.Cancel(why); }
   bool snapshot_wanted() const { return snapshotter_.wants_steps() || dumps_->running(); }
   // Begins to write every tree to a Karma dump, unless karma-dumps is off. What goes wrong is said.
   void StartKarmaDumps();
@@ -105,6 +110,16 @@ class Node final : public command::Host, public command::LogSink {
   void NoteLogState();
   Now now() const { return {environment_.wall_now(), environment_.mono_now()}; }
 
+  // Appends a record that is not a unit, or one that must be for itself; its LSN.
+  Lsn AppendRecord(RecordType type, std::string_view payload);
+  Lsn CloseRecord() { return store_->log().CloseRecord(); }
+  void Say(LogLevel level, std::string_view line) { environment_.say(level, line); }
+  void WakeCluster() {
+    if (environment_.wake_cluster) environment_.wake_cluster();
+  }
+  // Null where the environment has no random bytes.
+  Cluster* peers() { return cluster_.get(); }
+
   // command::LogSink
   void Append(std::string_view unit) override;
   Lsn last_lsn() const override { return store_->log().appended_lsn(); }
@@ -116,6 +131,7 @@ class Node final : public command::Host, public command::LogSink {
   void WakeWorkers() override;
   command::KarmaDumpJobs* karma_dumps() override { return ready() ? dumps_.get() : nullptr; }
   void WakeUpkeep() override { environment_.wake_upkeep(); }
+  command::ClusterHost* cluster() override { return ready() ? cluster_.get() : nullptr; }
   void SendToMonitors(std::string_view line) override;
   Result<std::string> ReadConfigFile() override;
   Status WriteConfigFile(std::string_view text) override;
@@ -142,6 +158,7 @@ class Node final : public command::Host, public command::LogSink {
   std::vector<std::unique_ptr<Worker>> workers_;
   Snapshotter snapshotter_;
   std::unique_ptr<command::KarmaDumpJobs> dumps_;
+  std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<engine::Unit> upkeep_unit_;
 
   std::mutex flush_mutex_;  // one flusher at a time

@@ -30,6 +30,11 @@ bool Snapshotter::Step() {
   return false;
 }
 
+void Snapshotter::Cancel(std::string_view why) {
+  std::lock_guard guard(step_mutex_);
+  if (wants_steps()) End(Error{ErrorKind::kUnavailable, std::string(why)});
+}
+
 Status Snapshotter::RunAll() {
   if (Status claimed = Claim(); !claimed) return claimed;
   std::lock_guard guard(step_mutex_);
@@ -47,7 +52,7 @@ double Snapshotter::current_seconds() const {
 
 bool Snapshotter::Advance(bool lock_turn, Status& result) {
   if (!scan_) {
-    result = Begin();
+    result = Begin(lock_turn);
     return result.ok();
   }
   if (partition_ < engine::Keyspace::kPartitions) {
@@ -58,12 +63,28 @@ bool Snapshotter::Advance(bool lock_turn, Status& result) {
   return false;
 }
 
-Status Snapshotter::Begin() {
+// With peers the snapshot begins where a frame ends: what is not in frames yet is then in the log
+// from there on. Nothing may come in between, so the log is synced before, to make it short.
+Status Snapshotter::Begin(bool lock_turn) {
   changes_at_begin_ = node_.state().changes_since_save.load();
   partition_ = 0;
   cursor_ = {};
+  state_cursor_ = {};
+  frames_.clear();
+  Cluster* cluster = node_.peers();
+  const bool clustered = node_.keyspace().replica() != nullptr;
+  std::unique_lock turn(node_.state().turn_lock, std::defer_lock);
+  if (clustered && lock_turn) {
+    if (Status flushed = node_.FlushLog(true); !flushed) return flushed;
+    turn.lock();
+  }
+  std::string vector;
+  if (clustered && node_.keyspace().replica() != nullptr) {
+    vector = cluster->CutForSnapshot();
+    frames_ = cluster->FrameRecords();
+  }
   std::lock_guard flush(node_.flush_mutex());
-  auto scan = node_.store().BeginSnapshot(node_.environment().wall_now(), "");
+  auto scan = node_.store().BeginSnapshot(node_.environment().wall_now(), vector);
   if (!scan) return scan.error();
   scan_ = std::move(scan).value();
   return {};
@@ -75,22 +96,33 @@ Status Snapshotter::Slice(bool lock_turn) {
     // The files are written after the locks are given back.
     std::shared_lock turn(node_.state().turn_lock, std::defer_lock);
     if (lock_turn) turn.lock();
-    node_.keyspace().EncodeSlice(partition_, cursor_, kSliceBytes, [this](std::string_view record) {
-      records_.emplace_back(record);
-    });
+    const auto emit = [this](std::string_view record) { records_.emplace_back(record); };
+    engine::Replica* replica = node_.keyspace().replica();
+    if (!cursor_.done) {
+      node_.keyspace().EncodeSlice(partition_, cursor_, kSliceBytes, emit);
+    } else if (replica != nullptr && !state_cursor_.done) {
+      replica->EncodeState(partition_, state_cursor_, kSliceBytes, emit);
+    } else {
+      state_cursor_.done = true;
+    }
   }
   for (const std::string& record : records_) {
     Status added = scan_->writer->AddRecord(static_cast<std::uint16_t>(partition_), record);
     if (!added) return added;
   }
-  if (cursor_.done) {
+  if (cursor_.done && (state_cursor_.done || node_.keyspace().replica() == nullptr)) {
     ++partition_;
     cursor_ = {};
+    state_cursor_ = {};
   }
   return {};
 }
 
 Status Snapshotter::Finish() {
+  for (const std::string& frame : frames_) {
+    if (Status added = scan_->writer->AddRecord(kFramePartition, frame); !added) return added;
+  }
+  frames_.clear();
   const Lsn end = node_.appended_lsn();
   auto finished = Store::FinishSnapshot(std::move(*scan_), end);
   scan_.reset();
@@ -102,6 +134,7 @@ Status Snapshotter::Finish() {
 
 void Snapshotter::End(const Status& result) {
   scan_.reset();
+  frames_.clear();
   const MonoNs took = node_.environment().mono_now() - began_ns_.load();
   last_seconds_.store(static_cast<double>(took) / kNsPerSecond);
   last_ok_.store(result.ok());

@@ -16,11 +16,13 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "base/time.h"
 #include "engine/keyspace.h"
+#include "engine/replica.h"
 #include "storage/store.h"
 
 namespace jeton::node {
@@ -38,6 +40,8 @@ class Snapshotter {
   Status Request();
   // Does one slice. True while there is more to do.
   bool Step();
+  // Gives up one that runs in the background: what it has scanned is of another life of the node.
+  void Cancel(std::string_view why);
   // SAVE: does all of it. The caller holds the TurnLock exclusively.
   Status RunAll();
 
@@ -53,7 +57,7 @@ class Snapshotter {
 
  private:
   Status Claim();
-  Status Begin();
+  Status Begin(bool lock_turn);
   Status Slice(bool lock_turn);
   Status Finish();
   // One step of whatever is due; false when the snapshot is complete or has failed.
@@ -73,7 +77,9 @@ class Snapshotter {
   std::optional<SnapshotScan> scan_;
   unsigned partition_ = 0;
   engine::Keyspace::SliceCursor cursor_;
+  engine::Replica::StateCursor state_cursor_;
   std::vector<std::string> records_;  // of one slice, reused
+  std::vector<std::string> frames_;   // that peers may still need, as records
   std::uint64_t changes_at_begin_ = 0;
 };
 

@@ -97,6 +97,12 @@ void LogWriter::CloseOpenRecord() {
   open_record_ = kNone;
 }
 
+Lsn LogWriter::CloseRecord() {
+  const std::lock_guard guard(lock_);
+  CloseOpenRecord();
+  return appended_lsn_.load(std::memory_order_relaxed);
+}
+
 Error LogWriter::error() const {
   const std::lock_guard guard(lock_);
   return error_;

@@ -87,6 +87,10 @@ class LogWriter {
     return true;
   }
 
+  // What is appended from here on gets a greater LSN than what was appended before; returns the
+  // last LSN so far.
+  Lsn CloseRecord();
+
   // Writes everything appended before the call; with `sync` it is durable when this returns well.
   // kNoSpace: nothing is lost, call again later. kIo: final.
   Status Flush(bool sync);

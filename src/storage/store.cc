@@ -258,6 +258,9 @@ Status Store::LoadSnapshot(std::uint64_t id, const RecoveryHandler& handler, boo
   report.snapshot_vector = (*snapshot)->info().vector;
   report.snapshot_records = (*snapshot)->info().records;
   report.snapshot_bytes = (*snapshot)->info().bytes;
+  if (handler.on_snapshot) {
+    if (Status known = handler.on_snapshot(report.snapshot_vector); !known) return known;
+  }
   return PartitionLoads(**snapshot, handler, salvage).Run(report.notes);
 }
 

@@ -63,6 +63,9 @@ struct SnapshotBlock {
 struct RecoveryHandler {
   // Everything handed out so far was from a snapshot that turned out damaged: forget it all.
   std::function<void()> on_reset;
+  // Before the first block of a snapshot: its vector. May change `threads` of the handler, which is
+  // read afterwards.
+  std::function<Status(std::string_view vector)> on_snapshot;
   // With several threads it is called by all of them at the
   // same time, but never for the same partition. The records are valid during the call.
   std::function<Status(const SnapshotBlock&)> on_snapshot_block;

@@ -1,0 +1,336 @@
+// Cluster: the peer loop's side: cutting, publishing, wishes. See cluster_host.cc for what the
+// Replicator asks, cluster_state.cc for recovery, snapshots and state transfer, cluster_status.cc
+// for what is told.
+#include "node/cluster.h"
+
+#include <algorithm>
+#include <mutex>
+#include <shared_mutex>
+
+#include "node/cluster_internal.h"
+#include "node/node.h"
+
+namespace jeton::node {
+
+namespace {
+
+constexpr MonoNs kRowInterval = kNsPerSecond;        // an idle node tells its row
+constexpr MonoNs kTendInterval = 100 * kNsPerMs;     // folding and freeing
+constexpr MonoNs kLonelyCutInterval = kNsPerSecond;  // nobody is there to read
+constexpr std::size_t kCutCells = 4096;              // then at once
+constexpr std::size_t kLonelyCutCells = 65536;
+constexpr std::size_t kFoldCells = 512;  // in one go
+constexpr std::size_t kWishesMax = 256;
+
+}  // namespace
+
+Cluster::Cluster(Node& node) : node_(node) {
+  status_ = std::make_shared<command::ClusterStatus>();
+}
+
+Cluster::~Cluster() = default;
+
+// ---- the log
+
+// The TurnLock is held exclusively, or nobody else is there yet.
+void Cluster::AppendFrame(const OriginId& origin, Lsn to, std::string_view bytes, bool own) {
+  auto shared = std::make_shared<const std::string>(bytes);
+  const Lsn lsn = node_.AppendRecord(RecordType::kFrame, bytes);
+  {
+    const std::lock_guard guard(frames_mutex_);
+    unsafe_.push_back({.lsn = lsn, .origin = origin, .to = to, .own = own ? shared : nullptr});
+  }
+  for (const auto& donation : donations_) donation->frames.push_back(shared);
+  Keep(origin, to, std::move(shared));
+}
+
+void Cluster::AppendUnit(std::string& unit) {
+  if (!unit.empty()) node_.Append(unit);
+  unit.clear();
+}
+
+// Frames for a snapshot: as many as the ring would hold.
+void Cluster::Keep(const OriginId& origin, Lsn to, Bytes bytes) {
+  const std::lock_guard guard(frames_mutex_);
+  kept_bytes_ += bytes->size();
+  kept_.push_back({origin, to, std::move(bytes)});
+  while (kept_bytes_ > settings_.ring_bytes_max && kept_.size() > 1) {
+    kept_bytes_ -= kept_.front().bytes->size();
+    kept_.pop_front();
+  }
+}
+
+crdt::VersionVector Cluster::DurableRow() const {
+  crdt::VersionVector row = durable_;
+  row.Advance(replica_->own(), node_.store().log().durable_lsn());
+  return row;
+}
+
+bool Cluster::CutFrame(bool row_too) {
+  const Lsn to = node_.store().log().CloseRecord();
+  const crdt::VersionVector row = DurableRow();
+  const auto bytes = replica_->Cut(to, row, row_too);
+  if (!bytes) return false;
+  last_row_ = row;
+  AppendFrame(replica_->own(), to, *bytes, true);
+  return true;
+}
+
+// ---- safe is what replies may wait for; durable is on the disk
+
+void Cluster::RefreshVectors() {
+  const OriginId& own = replica_->own();
+  applied_ = replica_->applied();
+  applied_.Remove(own);
+  applied_.Advance(own, published_);
+  for (const auto& [origin, end] : replica_->folded()) durable_.Remove(origin);
+}
+
+void Cluster::PublishSafe(Now now) {
+  if (!replica_) return;
+  const Lsn safe = node_.safe_lsn();
+  const Lsn durable = node_.store().log().durable_lsn();
+  std::vector<Unsafe> publish;
+  {
+    const std::lock_guard guard(frames_mutex_);
+    for (Unsafe& frame : unsafe_) {
+      if (frame.own == nullptr || frame.lsn > safe) continue;
+      publish.push_back(frame);
+      frame.own = nullptr;
+    }
+    while (!unsafe_.empty() && unsafe_.front().lsn <= durable && unsafe_.front().own == nullptr) {
+      const Unsafe& frame = unsafe_.front();
+      if (!replica_->folded().contains(frame.origin)) durable_.Advance(frame.origin, frame.to);
+      unsafe_.pop_front();
+    }
+  }
+  for (const Unsafe& frame : publish) {
+    published_ = std::max(published_, frame.to);
+    RefreshVectors();
+    Status added = replicator_->AddFrame(now, frame.own);
+    if (!added) node_.Say(LogLevel::kWarning, "A frame cannot be published: " + added.error().text);
+  }
+}
+
+void Cluster::CutIfDue(Now now) {
+  if (!replica_ || receiving_ || !node_.ready() || node_.state().disk_failed.load()) return;
+  const std::size_t dirty = replica_->dirty_cells();
+  const bool lonely = reachable_ == 0;
+  const MonoNs interval = lonely ? kLonelyCutInterval : frame_interval_;
+  const std::size_t at_once = lonely ? kLonelyCutCells : kCutCells;
+  const bool due = now.mono_ns - last_cut_ >= interval || dirty >= at_once;
+  if (!due) return;
+  const bool row_due = now.mono_ns - last_row_at_ >= kRowInterval && RowMoved();
+  if (!replica_->HasUncut() && !row_due) return;
+  last_cut_ = now.mono_ns;
+  if (row_due) last_row_at_ = now.mono_ns;
+  {
+    const std::lock_guard turn(node_.state().turn_lock);
+    if (!CutFrame(row_due)) return;
+  }
+  node_.CommitSoon();
+  // Without a sync before replies it is safe already.
+  PublishSafe(now);
+}
+
+// Whether the row says more of others than the one that was told last.
+bool Cluster::RowMoved() const {
+  for (const auto& [origin, lsn] : durable_) {
+    if (origin != replica_->own() && last_row_.Get(origin) < lsn) return true;
+  }
+  return false;
+}
+
+// ---- folding and freeing
+
+void Cluster::Tend(Now now) {
+  if (!replica_ || receiving_ || !node_.ready() || now.mono_ns - last_tend_ < kTendInterval) return;
+  if (node_.state().disk_full.load() || node_.state().disk_failed.load()) return;
+  last_tend_ = now.mono_ns;
+  {
+    const std::lock_guard turn(node_.state().turn_lock);
+    std::string unit;
+    if (!replica_->closed().empty()) {
+      CutFrame(false);  // a fold has its frames for itself
+      const bool more = replica_->FoldSome(kFoldCells, unit);
+      AppendUnit(unit);
+      CutFrame(false);
+      if (more) last_tend_ = now.mono_ns - kTendInterval / 2;
+    }
+    replica_->FreeSome(unit);
+    AppendUnit(unit);
+    RefreshVectors();
+  }
+  node_.CommitSoon();
+}
+
+// ---- wishes
+
+Status Cluster::Post(Wish wish) {
+  {
+    const std::lock_guard guard(wishes_mutex_);
+    if (wishes_.size() >= kWishesMax) {
+      return Error{ErrorKind::kUnavailable, "ERR too many requests to the cluster are waiting"};
+    }
+    wishes_.push_back(std::move(wish));
+    has_wishes_.store(true, std::memory_order_release);
+  }
+  node_.WakeCluster();
+  return {};
+}
+
+void Cluster::CarryOutWishes(Now now) {
+  if (!has_wishes_.load(std::memory_order_acquire) || !started_) return;
+  std::vector<Wish> wishes;
+  {
+    const std::lock_guard guard(wishes_mutex_);
+    wishes.swap(wishes_);
+    has_wishes_.store(false);
+  }
+  for (const Wish& wish : wishes) {
+    std::visit([&](const auto& what) { CarryOut(now, what); }, wish);
+  }
+}
+
+void Cluster::CarryOut(Now now, const MeetWish& wish) {
+  if (left_cluster_) {
+    return node_.Say(LogLevel::kWarning,
+                     "CLUSTER MEET is refused: this run belongs to the cluster that it has left; "
+                     "restart the server first");
+  }
+  Status begun = replicator_->Meet(now, wish.address, wish.keep);
+  if (!begun) node_.Say(LogLevel::kWarning, "CLUSTER MEET: " + begun.error().text);
+}
+
+void Cluster::CarryOut(Now now, const ForgetWish& wish) {
+  Status forgotten = replicator_->Forget(now, wish.node);
+  if (!forgotten) node_.Say(LogLevel::kWarning, "CLUSTER FORGET: " + forgotten.error().text);
+}
+
+// The values stay, as they are seen now; the node is alone with them, under another cluster id.
+void Cluster::CarryOut(Now now, const ResetWish&) {
+  if (!replica_ || receiving_) return;
+  node_.CancelSnapshot("the node is leaving its cluster");
+  {
+    const std::lock_guard turn(node_.state().turn_lock);
+    if (Status alone = AppendControl(std::string(1, kAloneControl)); !alone) return;
+    node_.keyspace().set_replica(nullptr);
+    replica_.reset();
+  }
+  ClusterId fresh{};
+  RandomBytes(fresh.data(), fresh.size());
+  (void)node_.FlushLog(true);
+  Status renamed = node_.store().UpdateIdentity(fresh, {});
+  if (!renamed) node_.Say(LogLevel::kWarning, "CLUSTER RESET: " + renamed.error().text);
+  members_.clear();
+  applied_ = durable_ = {};
+  {
+    const std::lock_guard guard(frames_mutex_);
+    unsafe_.clear();
+    kept_.clear();
+    kept_bytes_ = 0;
+  }
+  left_cluster_ = true;
+  replicator_->Reset(now);
+  (void)WriteNodes();
+  node_.Say(LogLevel::kNotice,
+            "This node has left its cluster and is alone with its values; restart it before it "
+            "joins another");
+}
+
+void Cluster::CarryOut(Now, const SaveWish&) {
+  Status written = WriteNodes();
+  if (!written) node_.Say(LogLevel::kWarning, "CLUSTER SAVECONFIG: " + written.error().text);
+}
+
+// ---- the peer loop
+
+replication::LinkId Cluster::Accepted(Now now, std::string_view remote_ip) {
+  return started_ && !left_cluster_ ? replicator_->Accepted(now, remote_ip) : 0;
+}
+
+void Cluster::DialDone(Now now, replication::LinkId link, bool ok, std::string_view error) {
+  replicator_->DialDone(now, link, ok, error);
+}
+
+void Cluster::Receive(Now now, replication::LinkId link, std::string_view bytes) {
+  now_ = now;
+  replicator_->Receive(now, link, bytes);
+}
+
+void Cluster::Closed(Now now, replication::LinkId link, std::string_view why) {
+  replicator_->Closed(now, link, why);
+}
+
+void Cluster::Backlog(Now now, replication::LinkId link, std::size_t bytes) {
+  replicator_->Backlog(now, link, bytes);
+}
+
+void Cluster::Announce(Now now, const replication::Address& address) {
+  announced_ = address;
+  if (started_) replicator_->Announce(now, address);
+}
+
+void Cluster::Join(Now now, const std::vector<replication::Address>& addresses) {
+  for (const auto& address : addresses) CarryOut(now, MeetWish{address, true});
+}
+
+void Cluster::Tick(Now now) {
+  if (!started_) return;
+  now_ = now;
+  ApplySettings(now);
+  CarryOutWishes(now);
+  CutIfDue(now);
+  PublishSafe(now);
+  Tend(now);
+  PublishSafe(now);
+  replicator_->Tick(now);
+  PublishStatus(now);
+  SayEvents();
+}
+
+MonoNs Cluster::NextTick(Now now) {
+  if (!started_) return now.mono_ns + 100 * kNsPerMs;
+  MonoNs next = replicator_->NextTick();
+  if (replica_) next = std::min(next, now.mono_ns + 5 * kNsPerMs);
+  return next;
+}
+
+std::vector<replication::Output> Cluster::TakeOutputs() {
+  return started_ ? replicator_->TakeOutputs() : std::vector<replication::Output>();
+}
+
+void Cluster::Stopping(Now now) {
+  if (!started_ || !replica_ || receiving_) return;
+  {
+    const std::lock_guard turn(node_.state().turn_lock);
+    CutFrame(false);
+  }
+  (void)node_.FlushLog(true);
+  PublishSafe(now);
+}
+
+void Cluster::ApplySettings(Now now) {
+  replication::Settings wanted = settings_;
+  {
+    const std::shared_lock turn(node_.state().turn_lock);
+    const command::Values& values = node_.state().settings.values();
+    wanted.secret = values.cluster_secret;
+    wanted.node_timeout_ms = values.cluster_node_timeout;
+    wanted.ring_bytes_max = static_cast<std::size_t>(values.cluster_ring_size);
+    frame_interval_ = values.cluster_frame_interval * kNsPerMs;
+  }
+  if (wanted.secret == settings_.secret && wanted.node_timeout_ms == settings_.node_timeout_ms &&
+      wanted.ring_bytes_max == settings_.ring_bytes_max)
+    return;
+  settings_ = wanted;
+  replicator_->Configure(now, settings_);
+}
+
+void Cluster::SayEvents() {
+  for (const replication::Event& event : replicator_->TakeEvents()) {
+    node_.Say(event.warning ? LogLevel::kWarning : LogLevel::kNotice, event.text);
+  }
+}
+
+}  // namespace jeton::node

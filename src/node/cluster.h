@@ -1,0 +1,243 @@
+// Cluster: the part of a node that has peers. It joins the Replicator (links, members, who needs
+// which frame) with the engine's Replica (what the frames say) and with the log (what of it a crash
+// leaves).
+//
+// An own change is applied and logged by a worker. Every few milliseconds what has changed is cut
+// into a frame, under the TurnLock held exclusively, and the frame is appended to the log. When
+// that record is as durable as replies must be, the frame is published. A frame of another origin
+// is appended to the log and applied in one step; it counts as durable when its record is.
+//
+// Threads: the functions of "the peer loop" belong to one thread (the simulator's, or
+// net/peer_loop). They take the TurnLock exclusively where they touch the keyspace; nobody who
+// holds it waits for that thread. ClusterHost's functions may be called by any thread; they post
+// wishes, which Tick carries out, and read what Tick has published. The rest says which lock it
+// needs.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "command/cluster_host.h"
+#include "crdt/frame.h"
+#include "engine/replica.h"
+#include "node/peer_driver.h"
+#include "replication/host.h"
+#include "replication/replicator.h"
+#include "storage/log_reader.h"
+
+namespace jeton::node {
+
+class Node;
+
+// The first byte of records of a snapshot, and of a state transfer, that are not mutations.
+constexpr char kFrameRecord = '\xfe';
+// The partition of a snapshot that holds frames: behind those of the keyspace.
+constexpr std::uint16_t kFramePartition = 256;
+
+class Cluster final : public replication::Host, public command::ClusterHost, public PeerDriver {
+ public:
+  // `node` outlives it.
+  explicit Cluster(Node& node);
+  ~Cluster() override;
+
+  // ---- PeerDriver
+  void Begin(Now now) override { now_ = now; }
+  void End(Now) override {}
+  replication::LinkId Accepted(Now now, std::string_view remote_ip) override;
+  void DialDone(Now now, replication::LinkId link, bool ok, std::string_view error) override;
+  void Receive(Now now, replication::LinkId link, std::string_view bytes) override;
+  void Closed(Now now, replication::LinkId link, std::string_view why) override;
+  void Backlog(Now now, replication::LinkId link, std::size_t bytes) override;
+  // Cuts, publishes, folds, carries out wishes.
+  void Tick(Now now) override;
+  MonoNs NextTick(Now now) override;
+  std::vector<replication::Output> TakeOutputs() override;
+  // Publishes what there is.
+  void Stopping(Now now) override;
+  bool accepts_peers() const override { return started_; }
+
+  // Where peers reach this node; an empty host is learned from the first of them.
+  void Announce(Now now, const replication::Address& address);
+  // Joins these ("host:port") as soon as one answers; asked again until then.
+  void Join(Now now, const std::vector<replication::Address>& addresses);
+
+  // ---- recovery, in this order; no worker writes yet
+  // The snapshot's vector: empty if the node was alone.
+  Status RestoreControl(std::string_view vector);
+  // A record of the snapshot that Loader does not know.
+  Status RestoreRecord(std::string_view record, WallMs now);
+  static bool IsClusterRecord(std::string_view record);
+  // A record of the log. False: it is an ordinary one of a node alone.
+  Result<bool> ReplayRecord(const LogRecord& record, WallMs now);
+  // Forget all: the snapshot was damaged.
+  void RestoreReset();
+  // The log is open for the new run, which appends its first records here.
+  Status BeginRun(const std::optional<OriginId>& last_origin, Lsn last_lsn);
+  // After the ORIGIN record of the new run is in the log.
+  void CloseOldRuns();
+  // After that; reads the `nodes` file.
+  Status Start(Now now);
+  bool clustered() const { return replica_ != nullptr; }
+
+  // ---- snapshots; the TurnLock is held exclusively, so that nothing lies between the cut and the
+  // begin of the snapshot's part of the log
+  std::string CutForSnapshot();  // the vector for the snapshot's head
+  // The frames that some member may still need, as records of kFramePartition.
+  std::vector<std::string> FrameRecords() const;
+
+  // ---- command::ClusterHost
+  std::shared_ptr<const command::ClusterStatus> status() const override;
+  int AckedBy(Lsn lsn) const override;
+  Status Meet(std::string_view host, std::int64_t port) override;
+  Status Forget(std::string_view id) override;
+  Status Reset(bool hard) override;
+  Status SaveConfig() override;
+
+  // ---- replication::Host (the peer loop, from inside the Replicator)
+  NodeId node_id() const override;
+  ClusterId cluster() const override;
+  OriginId origin() const override;
+  std::vector<OriginId> OwnOrigins() const override;
+  bool IsEmpty() const override;
+  Status AdoptCluster(const ClusterId& cluster) override;
+  const crdt::VersionVector& applied() const override { return applied_; }
+  const crdt::VersionVector& durable() const override { return durable_; }
+  Lsn Head() const override;
+  replication::ApplyOutcome ApplyFrame(const crdt::Frame& frame, std::string_view bytes) override;
+  bool IsClosed(const OriginId& origin) const override;
+  std::optional<Lsn> FoldedAt(const OriginId& origin) const override;
+  void MembersChanged(const std::vector<replication::Member>& members) override;
+  void ForgetMember(const NodeId& node, const std::vector<OriginId>& origins) override;
+  void WeWereForgotten(const crdt::VersionVector& finals) override;
+  void WeWereFenced(Lsn known_to_peers) override;
+  std::uint64_t NextClock(Now now) override;
+  void SawClock(std::uint64_t clock) override;
+  void RandomBytes(std::uint8_t* out, std::size_t size) override;
+  Result<replication::StateStart> StateBegin() override;
+  Result<replication::StateChunk> NextStateChunk(std::uint64_t handle,
+                                                 std::size_t bytes_max) override;
+  void StateEnd(std::uint64_t handle) override;
+  void HoldWrites(bool hold) override;
+  Status BeginState(std::string_view head) override;
+  Status AddStateChunk(std::string_view bytes) override;
+  Status FinishState(const crdt::VersionVector& end) override;
+  void AbortState() override;
+
+  // For tests and the simulator; on the peer loop.
+  replication::Replicator& replicator() { return *replicator_; }
+  engine::Replica* replica() { return replica_.get(); }
+
+ private:
+  using Bytes = std::shared_ptr<const std::string>;
+  struct MeetWish {
+    replication::Address address;
+    bool keep = false;
+  };
+  struct ForgetWish {
+    NodeId node{};
+  };
+  struct ResetWish {
+    bool hard = false;
+  };
+  struct SaveWish {};
+  using Wish = std::variant<MeetWish, ForgetWish, ResetWish, SaveWish>;
+
+  // A frame whose record is in the log and not yet safe.
+  struct Unsafe {
+    Lsn lsn = 0;  // of the record
+    OriginId origin{};
+    Lsn to = 0;
+    Bytes own;  // to be published; null for another origin's
+  };
+  // A frame that somebody may need, for snapshots.
+  struct Kept {
+    OriginId origin{};
+    Lsn to = 0;
+    Bytes bytes;
+  };
+  // A state that is being given to a peer.
+  struct Donation {
+    std::uint64_t handle = 0;
+    unsigned partition = 0;
+    engine::Keyspace::SliceCursor names;
+    engine::Replica::StateCursor state;
+    bool scanned = false;
+    std::deque<Bytes> frames;     // since the begin, in the order in which they were applied
+    std::size_t frames_left = 0;  // of them belong to the state, once it is scanned
+    crdt::VersionVector end;
+  };
+
+  void MakeReplica(const OriginId& own);
+  Status Activate();
+  Status AppendControl(std::string_view payload);
+  void AppendUnit(std::string& unit);
+  // The TurnLock is held exclusively.
+  bool CutFrame(bool row_too);
+  void AppendFrame(const OriginId& origin, Lsn to, std::string_view bytes, bool own);
+  void Keep(const OriginId& origin, Lsn to, Bytes bytes);
+  void RefreshVectors();
+  crdt::VersionVector DurableRow() const;
+  bool RowMoved() const;
+
+  void PublishSafe(Now now);
+  void CutIfDue(Now now);
+  void Tend(Now now);
+  void CarryOutWishes(Now now);
+  void CarryOut(Now now, const MeetWish& wish);
+  void CarryOut(Now now, const ForgetWish& wish);
+  void CarryOut(Now now, const ResetWish& wish);
+  void CarryOut(Now now, const SaveWish& wish);
+  Status Post(Wish wish);
+  void ApplySettings(Now now);
+  void PublishStatus(Now now);
+  void SayEvents();
+  Status WriteNodes();
+  void FillStateChunk(Donation& donation, std::size_t bytes_max, std::string& out);
+  Status LoadRecord(std::string_view record, WallMs now);
+
+  Node& node_;
+  std::unique_ptr<engine::Replica> replica_;
+  std::unique_ptr<replication::Replicator> replicator_;
+  std::vector<replication::Member> members_;
+  replication::Settings settings_;
+  std::atomic<bool> started_{false};
+  bool left_cluster_ = false;  // by RESET: the run belongs to the cluster that it has left
+  bool receiving_ = false;     // a state is being copied
+  bool fenced_ = false;
+  std::string forgotten_alarm_;
+  replication::Address announced_;
+  Now now_;                    // of the last call of the peer loop
+  Lsn replayed_ = 0;           // the last LSN of the run that is being replayed
+  std::size_t reachable_ = 0;  // other nodes
+  MonoNs frame_interval_ = 10 * kNsPerMs;
+  crdt::HybridClock alone_clock_;
+
+  crdt::VersionVector applied_, durable_;  // as the Replicator may see them
+  Lsn published_ = 0;                      // of the own origin
+  crdt::VersionVector last_row_;
+  MonoNs last_cut_ = 0, last_row_at_ = 0, last_tend_ = 0, last_status_ = 0;
+  std::vector<std::unique_ptr<Donation>> donations_;
+  std::uint64_t next_handle_ = 1;
+
+  mutable std::mutex frames_mutex_;  // a leaf: of what follows
+  std::deque<Unsafe> unsafe_;
+  std::deque<Kept> kept_;
+  std::size_t kept_bytes_ = 0;
+
+  mutable std::mutex wishes_mutex_;  // a leaf
+  std::vector<Wish> wishes_;
+  std::atomic<bool> has_wishes_{false};
+
+  mutable std::mutex status_mutex_;  // a leaf
+  std::shared_ptr<const command::ClusterStatus> status_;
+  std::vector<Lsn> acked_;  // of the own origin, by each other member
+};
+
+}  // namespace jeton::node

@@ -1,0 +1,204 @@
+// Cluster: what the Replicator asks of its host, but for states.
+#include <algorithm>
+#include <mutex>
+#include <shared_mutex>
+
+#include "node/cluster.h"
+#include "node/cluster_internal.h"
+#include "node/node.h"
+
+namespace jeton::node {
+
+NodeId Cluster::node_id() const {
+  return node_.store().identity().node;
+}
+
+ClusterId Cluster::cluster() const {
+  return node_.store().identity().cluster;
+}
+
+OriginId Cluster::origin() const {
+  return node_.store().origin();
+}
+
+std::vector<OriginId> Cluster::OwnOrigins() const {
+  std::vector<OriginId> origins;
+  const auto& all = node_.store().identity().origins;
+  for (auto next = all.rbegin(); next != all.rend(); ++next) {
+    const bool running = next == all.rbegin();
+    if (!running && (!replica_ || replica_->applied().Get(*next) == 0)) continue;
+    origins.insert(origins.begin(), *next);
+    if (origins.size() >= replication::kOwnOriginsMax) break;
+  }
+  return origins;
+}
+
+bool Cluster::IsEmpty() const {
+  const std::shared_lock turn(node_.state().turn_lock);
+  return node_.keyspace().size(0) == 0 && (!replica_ || replica_->applied().empty());
+}
+
+Status Cluster::AdoptCluster(const ClusterId& cluster) {
+  std::vector<OriginId> past = node_.store().identity().origins;
+  past.pop_back();
+  return node_.store().UpdateIdentity(cluster, std::move(past));
+}
+
+// With nobody else there is nothing to tell of changes; with the first other member there is.
+Status Cluster::Activate() {
+  if (replica_) return {};
+  node_.CancelSnapshot("the node has joined others");
+  const std::lock_guard turn(node_.state().turn_lock);
+  const bool empty = node_.keyspace().size(0) == 0;
+  const Lsn lsn = empty ? 0 : node_.store().log().CloseRecord();
+  std::string payload(1, kClusteredControl);
+  PutVarint(payload, lsn);
+  if (Status logged = AppendControl(payload); !logged) return logged;
+  MakeReplica(node_.store().origin());
+  replica_->BeginAs(node_.store().origin(), lsn);
+  published_ = lsn;
+  durable_.Advance(node_.store().origin(), lsn);
+  RefreshVectors();
+  node_.CommitSoon();
+  return {};
+}
+
+void Cluster::MakeReplica(const OriginId& own) {
+  replica_ = std::make_unique<engine::Replica>(
+      node_.keyspace(), &node_.state().watches,
+      engine::Replica::Options{.node = node_id(),
+                               .own = own,
+                               .close_record = [this] { return node_.CloseRecord(); },
+                               .wall_now = [this] { return node_.environment().wall_now(); }});
+  node_.keyspace().set_replica(replica_.get());
+}
+
+Status Cluster::AppendControl(std::string_view payload) {
+  node_.AppendRecord(RecordType::kControl, payload);
+  return {};
+}
+
+// Everything that is in the log and that a reply may be waiting for.
+Lsn Cluster::Head() const {
+  if (!replica_) return node_.ready() ? node_.store().log().appended_lsn() : 0;
+  if (replica_->HasUncut()) return node_.store().log().appended_lsn();
+  return std::max(published_, replica_->applied().Get(replica_->own()));
+}
+
+replication::ApplyOutcome Cluster::ApplyFrame(const crdt::Frame& frame, std::string_view bytes) {
+  using replication::ApplyOutcome;
+  if (!replica_ || receiving_ || !node_.ready()) return ApplyOutcome::kBusy;
+  if (node_.state().disk_full.load() || node_.state().disk_failed.load())
+    return ApplyOutcome::kBusy;
+  if (frame.origin == replica_->own()) return ApplyOutcome::kKnown;
+  engine::Replica::Outcome outcome;
+  std::string why;
+  {
+    const std::lock_guard turn(node_.state().turn_lock);
+    outcome = replica_->ApplyFrame(frame, now_.wall_ms, &why);
+    if (outcome == engine::Replica::Outcome::kApplied) {
+      AppendFrame(frame.origin, frame.to, bytes, false);
+      RefreshVectors();
+    }
+  }
+  switch (outcome) {
+    case engine::Replica::Outcome::kApplied:
+      node_.CommitSoon();
+      return ApplyOutcome::kApplied;
+    case engine::Replica::Outcome::kKnown:
+      return ApplyOutcome::kKnown;
+    case engine::Replica::Outcome::kGap:
+      return ApplyOutcome::kGap;
+    case engine::Replica::Outcome::kRefused:
+      break;
+  }
+  node_.Say(LogLevel::kWarning, "A frame from a peer is refused: " + why);
+  return ApplyOutcome::kRefused;
+}
+
+bool Cluster::IsClosed(const OriginId& origin) const {
+  return replica_ && replica_->closed().contains(origin);
+}
+
+std::optional<Lsn> Cluster::FoldedAt(const OriginId& origin) const {
+  if (!replica_) return std::nullopt;
+  const auto found = replica_->folded().find(origin);
+  if (found == replica_->folded().end()) return std::nullopt;
+  return found->second;
+}
+
+void Cluster::MembersChanged(const std::vector<replication::Member>& members) {
+  members_ = members;
+  std::vector<NodeId> living;
+  for (const auto& member : members) {
+    if (member.state == replication::MemberState::kMember) living.push_back(member.node);
+  }
+  if (living.size() > 1 && !replica_ && !left_cluster_) {
+    if (Status active = Activate(); !active) {
+      return node_.Say(LogLevel::kWarning, "This node cannot join: " + active.error().text);
+    }
+  }
+  if (replica_) {
+    const std::lock_guard turn(node_.state().turn_lock);
+    replica_->SetMembers(living);
+  }
+  if (Status written = WriteNodes(); !written) {
+    node_.Say(LogLevel::kWarning, "The file 'nodes' cannot be written: " + written.error().text);
+  }
+}
+
+Status Cluster::WriteNodes() {
+  return ReplaceFile(*node_.environment().directory, kNodesFile,
+                     replication::EncodeMembers(members_));
+}
+
+// Also what the forgotten node was to fold itself.
+void Cluster::ForgetMember(const NodeId&, const std::vector<OriginId>& origins) {
+  if (!replica_) return;
+  const auto is_its = [&](const OriginId& origin) {
+    return std::find(origins.begin(), origins.end(), origin) != origins.end();
+  };
+  {
+    const std::lock_guard turn(node_.state().turn_lock);
+    std::string unit;
+    std::vector<OriginId> duties;
+    for (const auto& [closed, closing] : replica_->closed()) {
+      if (is_its(closing.by)) duties.push_back(closed);
+    }
+    duties.insert(duties.end(), origins.begin(), origins.end());
+    for (const OriginId& origin : duties) replica_->Close(origin, unit);
+    AppendUnit(unit);
+  }
+  node_.CommitSoon();
+}
+
+void Cluster::WeWereForgotten(const crdt::VersionVector&) {
+  if (!forgotten_alarm_.empty()) return;
+  forgotten_alarm_ =
+      "the other nodes have forgotten this one: what it has counted since is only here; CLUSTER "
+      "RESET makes it a node of its own";
+  node_.Say(LogLevel::kWarning, "Alarm: " + forgotten_alarm_);
+}
+
+void Cluster::WeWereFenced(Lsn known_to_peers) {
+  if (fenced_) return;
+  fenced_ = true;
+  node_.Say(LogLevel::kWarning, "Alarm: another process of this node has closed this run at LSN " +
+                                    std::to_string(known_to_peers) +
+                                    ": two processes may be using copies of one data directory");
+}
+
+std::uint64_t Cluster::NextClock(Now now) {
+  return replica_ ? replica_->NextClock(now.wall_ms) : alone_clock_.Next(now.wall_ms);
+}
+
+void Cluster::SawClock(std::uint64_t clock) {
+  alone_clock_.Saw(clock);
+  if (replica_) replica_->SawClock(clock);
+}
+
+void Cluster::RandomBytes(std::uint8_t* out, std::size_t size) {
+  node_.environment().random_bytes(out, size);
+}
+
+}  // namespace jeton::node

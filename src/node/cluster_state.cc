@@ -1,0 +1,338 @@
+// Cluster: recovery, snapshots, and copying a state from node to node.
+#include <algorithm>
+#include <mutex>
+#include <shared_mutex>
+
+#include "engine/loader.h"
+#include "node/cluster.h"
+#include "node/cluster_internal.h"
+#include "node/node.h"
+
+namespace jeton::node {
+
+namespace {
+
+const Error kNotDecoded{ErrorKind::kCorrupt, "a record verifies but does not decode"};
+constexpr std::size_t kNodesFileMax = 16u << 20;
+constexpr std::size_t kSliceBytes = 16 * 1024;
+
+}  // namespace
+
+// ---- recovery
+
+bool Cluster::IsClusterRecord(std::string_view record) {
+  return !record.empty() &&
+         (record.front() == kFrameRecord || engine::SharedReader::IsShared(ByteReader(record)));
+}
+
+Status Cluster::RestoreControl(std::string_view vector) {
+  if (vector.empty()) return {};
+  MakeReplica(node_.store().origin());
+  if (replica_->DecodeControl(vector, false)) return {};
+  return Error{ErrorKind::kCorrupt, "the head of the snapshot verifies but does not decode"};
+}
+
+void Cluster::RestoreReset() {
+  node_.keyspace().set_replica(nullptr);
+  replica_.reset();
+  const std::lock_guard guard(frames_mutex_);
+  kept_.clear();
+  kept_bytes_ = 0;
+}
+
+Status Cluster::RestoreRecord(std::string_view record, WallMs now) {
+  if (!replica_) return kNotDecoded;
+  if (record.front() != kFrameRecord) {
+    return replica_->LoadState(record, now) ? Status() : Status(kNotDecoded);
+  }
+  ByteReader in(record.substr(1));
+  const crdt::Frame frame = crdt::DecodeFrame(in);
+  if (!in.ok()) return kNotDecoded;
+  Keep(frame.origin, frame.to, std::make_shared<const std::string>(record.substr(1)));
+  return {};
+}
+
+Result<bool> Cluster::ReplayRecord(const LogRecord& record, WallMs now) {
+  if (record.type == RecordType::kControl) {
+    ByteReader in(record.payload);
+    const char kind = in.Fixed<char>();
+    if (kind == kClusteredControl) {
+      const Lsn lsn = in.Varint();
+      if (!in.ok()) return kNotDecoded;
+      MakeReplica(record.origin);
+      replica_->BeginAs(record.origin, lsn);
+    } else if (kind == kAloneControl) {
+      RestoreReset();
+    } else {
+      return kNotDecoded;
+    }
+    replayed_ = record.lsn;
+    return true;
+  }
+  if (!replica_) return false;
+  if (record.origin != replica_->own()) {
+    // The next run. What the one before had not cut it found and cut at its start; the frame
+    // follows.
+    (void)replica_->Cut(replayed_, replica_->applied(), false);
+    replica_->NextRun(record.origin);
+  }
+  replayed_ = record.lsn;
+  if (record.type == RecordType::kCommit) {
+    if (!replica_->Replay(record.payload, record.lsn, now)) return kNotDecoded;
+  } else if (record.type == RecordType::kFrame) {
+    ByteReader in(record.payload);
+    const crdt::Frame frame = crdt::DecodeFrame(in);
+    if (!in.ok()) return kNotDecoded;
+    if (frame.origin == replica_->own()) {
+      replica_->ReplayOwnFrame(frame);
+    } else if (replica_->ApplyFrame(frame, now) == engine::Replica::Outcome::kRefused) {
+      return kNotDecoded;
+    }
+    Keep(frame.origin, frame.to, std::make_shared<const std::string>(record.payload));
+  }
+  return true;
+}
+
+Status Cluster::BeginRun(const std::optional<OriginId>& last_origin, Lsn) {
+  if (!replica_) return {};
+  const OriginId before = replica_->own();
+  if (last_origin && *last_origin == before) {
+    if (const auto tail = replica_->Cut(replayed_, replica_->applied(), false)) {
+      AppendFrame(before, replica_->applied().Get(before), *tail, false);
+    }
+  }
+  replica_->NextRun(node_.store().origin());
+  return {};
+}
+
+void Cluster::CloseOldRuns() {
+  if (!replica_) return;
+  std::string unit;
+  const auto& all = node_.store().identity().origins;
+  const auto is_mine = [&](const OriginId& origin) {
+    return std::find(all.begin(), all.end(), origin) != all.end();
+  };
+  std::vector<OriginId> duties;
+  for (const auto& [closed, closing] : replica_->closed()) {
+    if (is_mine(closing.by)) duties.push_back(closed);
+  }
+  for (const OriginId& origin : all) {
+    if (origin == node_.store().origin() || replica_->applied().Get(origin) == 0) continue;
+    if (std::find(duties.begin(), duties.end(), origin) == duties.end()) duties.push_back(origin);
+  }
+  for (const OriginId& origin : duties) replica_->Close(origin, unit);
+  if (!unit.empty()) node_.AppendRecord(RecordType::kCommit, unit);
+  // All of it was read from the disk.
+  durable_ = replica_->applied();
+  published_ = 0;
+  RefreshVectors();
+}
+
+Status Cluster::Start(Now now) {
+  now_ = now;
+  {
+    const std::shared_lock turn(node_.state().turn_lock);
+    const command::Values& values = node_.state().settings.values();
+    settings_.secret = values.cluster_secret;
+    settings_.node_timeout_ms = values.cluster_node_timeout;
+    settings_.ring_bytes_max = static_cast<std::size_t>(values.cluster_ring_size);
+  }
+  std::uint64_t seed = 0;
+  RandomBytes(reinterpret_cast<std::uint8_t*>(&seed), sizeof seed);
+  replicator_ = std::make_unique<replication::Replicator>(*this, seed, settings_);
+  replicator_->Announce(now, announced_);
+  auto file = ReadWholeFile(*node_.environment().directory, kNodesFile, kNodesFileMax);
+  if (file) {
+    auto members = replication::DecodeMembers(*file);
+    if (!members) return members.error();
+    started_ = true;
+    replicator_->Restore(now, *members);
+  } else if (file.error().kind != ErrorKind::kNotFound) {
+    return file.error();
+  }
+  started_ = true;
+  std::vector<Bytes> kept;
+  {
+    const std::lock_guard guard(frames_mutex_);
+    for (const Kept& frame : kept_) kept.push_back(frame.bytes);
+  }
+  for (const Bytes& bytes : kept) (void)replicator_->AddFrame(now, bytes);
+  return {};
+}
+
+// ---- snapshots
+
+std::string Cluster::CutForSnapshot() {
+  if (!replica_) return {};
+  CutFrame(false);
+  return replica_->EncodeControl(node_.store().log().appended_lsn());
+}
+
+std::vector<std::string> Cluster::FrameRecords() const {
+  std::vector<std::string> records;
+  if (!replica_) return records;
+  const std::lock_guard guard(frames_mutex_);
+  for (const Kept& frame : kept_) {
+    crdt::VersionVector needed;
+    needed.Advance(frame.origin, frame.to);
+    if (replica_->folded().contains(frame.origin) || replica_->IsStable(needed)) continue;
+    records.push_back(kFrameRecord + *frame.bytes);
+  }
+  return records;
+}
+
+// ---- giving a state
+
+Result<replication::StateStart> Cluster::StateBegin() {
+  if (!replica_ || receiving_) return Error{ErrorKind::kUnavailable, "it is loading itself"};
+  const std::lock_guard turn(node_.state().turn_lock);
+  CutFrame(false);
+  auto donation = std::make_unique<Donation>();
+  donation->handle = next_handle_++;
+  replication::StateStart start{.handle = donation->handle,
+                                .vector = replica_->applied(),
+                                .head = replica_->EncodeControl(0)};
+  donations_.push_back(std::move(donation));
+  return start;
+}
+
+void Cluster::FillStateChunk(Donation& donation, std::size_t bytes_max, std::string& out) {
+  const auto emit = [&](std::string_view record) { PutBytes(out, record); };
+  const std::shared_lock turn(node_.state().turn_lock);
+  while (out.size() < bytes_max && donation.partition < engine::Keyspace::kPartitions) {
+    if (!donation.names.done) {
+      node_.keyspace().EncodeSlice(donation.partition, donation.names, kSliceBytes, emit);
+    } else if (!donation.state.done) {
+      replica_->EncodeState(donation.partition, donation.state, kSliceBytes, emit);
+    } else {
+      ++donation.partition;
+      donation.names = {};
+      donation.state = {};
+    }
+  }
+}
+
+Result<replication::StateChunk> Cluster::NextStateChunk(std::uint64_t handle,
+                                                        std::size_t bytes_max) {
+  const auto found = std::find_if(donations_.begin(), donations_.end(),
+                                  [&](const auto& donation) { return donation->handle == handle; });
+  if (found == donations_.end()) return Error{ErrorKind::kNotFound, "no such state transfer"};
+  if (!replica_) return Error{ErrorKind::kUnavailable, "the node has left its cluster"};
+  Donation& donation = **found;
+  replication::StateChunk chunk;
+  // Records are small beside a chunk; a slice may go a little beyond.
+  const std::size_t aim = bytes_max / 2;
+  FillStateChunk(donation, aim, chunk.bytes);
+  if (donation.partition < engine::Keyspace::kPartitions) return chunk;
+  if (!donation.scanned) {
+    const std::lock_guard turn(node_.state().turn_lock);
+    CutFrame(false);
+    donation.scanned = true;
+    donation.frames_left = donation.frames.size();
+    donation.end = replica_->applied();
+  }
+  while (donation.frames_left > 0 &&
+         (chunk.bytes.empty() ||
+          chunk.bytes.size() + donation.frames.front()->size() + 16 < bytes_max)) {
+    PutBytes(chunk.bytes, kFrameRecord + *donation.frames.front());
+    donation.frames.pop_front();
+    --donation.frames_left;
+  }
+  chunk.end = donation.frames_left == 0;
+  if (chunk.end) chunk.end_vector = donation.end;
+  return chunk;
+}
+
+void Cluster::StateEnd(std::uint64_t handle) {
+  std::erase_if(donations_, [&](const auto& donation) { return donation->handle == handle; });
+}
+
+// ---- taking a state
+
+void Cluster::HoldWrites(bool hold) {
+  // Memory that holds half of a state serves nobody.
+  node_.state().loading.store(hold || receiving_);
+  if (!hold || receiving_ || !replica_) return;
+  node_.CancelSnapshot("the state of a peer will be copied");
+  {
+    const std::lock_guard turn(node_.state().turn_lock);
+    CutFrame(false);
+  }
+  node_.CommitSoon();
+}
+
+Status Cluster::BeginState(std::string_view head) {
+  if (!replica_) return Error{ErrorKind::kUnavailable, "the node is not part of a cluster"};
+  const std::lock_guard turn(node_.state().turn_lock);
+  if (!receiving_ && replica_->HasUncut()) {
+    return Error{ErrorKind::kUnavailable, "there are changes that no peer has yet"};
+  }
+  receiving_ = true;
+  replica_->Clear();
+  if (replica_->DecodeControl(head, true)) return {};
+  return Error{ErrorKind::kCorrupt, "the head of the state does not decode"};
+}
+
+Status Cluster::LoadRecord(std::string_view record, WallMs now) {
+  if (record.empty()) return kNotDecoded;
+  if (record.front() == kFrameRecord) {
+    ByteReader in(record.substr(1));
+    const crdt::Frame frame = crdt::DecodeFrame(in);
+    if (!in.ok()) return kNotDecoded;
+    const auto outcome = replica_->ApplyFrame(frame, now);
+    const bool good = outcome == engine::Replica::Outcome::kApplied ||
+                      outcome == engine::Replica::Outcome::kKnown;
+    return good ? Status() : Status(kNotDecoded);
+  }
+  if (IsClusterRecord(record)) {
+    return replica_->LoadState(record, now) ? Status() : Status(kNotDecoded);
+  }
+  engine::Loader loader(node_.keyspace(), now);
+  if (!loader.Apply(record)) return kNotDecoded;
+  loader.Flush();
+  return {};
+}
+
+Status Cluster::AddStateChunk(std::string_view bytes) {
+  if (!receiving_) return Error{ErrorKind::kInvalid, "no state is being copied"};
+  const std::lock_guard turn(node_.state().turn_lock);
+  ByteReader in(bytes);
+  while (in.ok() && !in.AtEnd()) {
+    const std::string_view record = in.Bytes();
+    if (!in.ok()) break;
+    if (Status loaded = LoadRecord(record, now_.wall_ms); !loaded) return loaded;
+  }
+  return in.ok() ? Status() : Status(kNotDecoded);
+}
+
+// The snapshot makes it durable at once, and replaces what the disk still says.
+Status Cluster::FinishState(const crdt::VersionVector& end) {
+  if (!receiving_) return Error{ErrorKind::kInvalid, "no state is being copied"};
+  const std::lock_guard turn(node_.state().turn_lock);
+  if (!replica_->applied().Covers(end)) {
+    return Error{ErrorKind::kCorrupt, "the state ends before the vector that it promised"};
+  }
+  {
+    const std::lock_guard guard(frames_mutex_);
+    kept_.clear();
+    kept_bytes_ = 0;
+    unsafe_.clear();
+  }
+  published_ = replica_->applied().Get(replica_->own());
+  durable_ = replica_->applied();
+  RefreshVectors();
+  if (Status saved = node_.SaveNow(); !saved) return saved;
+  receiving_ = false;
+  node_.state().loading.store(false);
+  return {};
+}
+
+// Memory holds half of a state. Another try follows; until one succeeds nobody is served.
+void Cluster::AbortState() {
+  if (receiving_) {
+    node_.Say(LogLevel::kWarning,
+              "Copying the state of a peer was given up; it will be tried again");
+  }
+}
+
+}  // namespace jeton::node

@@ -1,0 +1,150 @@
+// Cluster: what it tells of itself, and takes wishes for.
+#include <algorithm>
+
+#include "base/text.h"
+#include "node/cluster.h"
+#include "node/node.h"
+
+namespace jeton::node {
+
+namespace {
+
+constexpr MonoNs kStatusInterval = 20 * kNsPerMs;
+
+command::PeerStatus::State StateOf(const replication::PeerStatus& peer) {
+  using State = command::PeerStatus::State;
+  switch (peer.state) {
+    case replication::PeerState::kUp:
+      return peer.heard_ms < 0 ? State::kHandshake : State::kOk;
+    case replication::PeerState::kSuspect:
+      return State::kSuspected;
+    case replication::PeerState::kDown:
+      return State::kFailed;
+    case replication::PeerState::kForgotten:
+      return State::kForgotten;
+  }
+  return State::kHandshake;
+}
+
+command::PeerStatus StatusOf(const replication::PeerStatus& peer, const OriginId& own, Now now) {
+  command::PeerStatus status;
+  status.id = HexOf(peer.member.node);
+  status.host = peer.member.address.host;
+  status.port = peer.member.address.port;
+  status.origin = HexOf(peer.member.origin);
+  status.state = StateOf(peer);
+  status.link_connected = peer.linked;
+  status.link_outgoing = peer.dialed_by_us;
+  const bool waiting = peer.ping_sent_ms >= 0 &&
+                       (peer.pong_received_ms < 0 || peer.ping_sent_ms < peer.pong_received_ms);
+  if (waiting) status.ping_sent_ms = now.wall_ms - peer.ping_sent_ms;
+  if (peer.pong_received_ms >= 0) status.pong_received_ms = now.wall_ms - peer.pong_received_ms;
+  status.lag_ms = peer.staleness_ms;
+  status.pending_bytes = peer.pending_bytes + peer.unsent_bytes;
+  status.bytes_in = peer.bytes_in;
+  status.bytes_out = peer.bytes_out;
+  status.clock_difference_ms = peer.clock_ahead_ms;
+  status.repairs = peer.repairs;
+  status.acked_lsn = peer.durable.Get(own);
+  status.failure_reports = peer.state == replication::PeerState::kDown ? 1 : 0;
+  return status;
+}
+
+}  // namespace
+
+std::shared_ptr<const command::ClusterStatus> Cluster::status() const {
+  const std::lock_guard guard(status_mutex_);
+  return status_;
+}
+
+int Cluster::AckedBy(Lsn lsn) const {
+  const std::lock_guard guard(status_mutex_);
+  return static_cast<int>(
+      std::count_if(acked_.begin(), acked_.end(), [&](Lsn acked) { return acked >= lsn; }));
+}
+
+Status Cluster::Meet(std::string_view host, std::int64_t port) {
+  return Post(MeetWish{{std::string(host), static_cast<std::uint16_t>(port)}, false});
+}
+
+Status Cluster::Forget(std::string_view id) {
+  const auto known = status();
+  const bool there = std::any_of(known->peers.begin(), known->peers.end(),
+                                 [&](const auto& peer) { return EqualsIgnoreCase(peer.id, id); });
+  NodeId node{};
+  if (!there || id.size() != node.size() * 2) {
+    return Error{ErrorKind::kNotFound, "ERR Unknown node " + std::string(id)};
+  }
+  for (std::size_t i = 0; i < node.size(); ++i) {
+    const auto digit = [&](char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; };
+    node[i] = static_cast<std::uint8_t>(digit(id[2 * i]) * 16 + digit(id[2 * i + 1]));
+  }
+  return Post(ForgetWish{node});
+}
+
+Status Cluster::Reset(bool hard) {
+  return Post(ResetWish{hard});
+}
+
+Status Cluster::SaveConfig() {
+  return Post(SaveWish{});
+}
+
+void Cluster::PublishStatus(Now now) {
+  const bool waited_for = node_.state().ack_waiters.load() > 0;
+  if (!waited_for && now.mono_ns - last_status_ < kStatusInterval) return;
+  last_status_ = now.mono_ns;
+  const replication::ReplicatorStatus known = replicator_->status(now);
+  const OriginId own = origin();
+  auto status = std::make_shared<command::ClusterStatus>();
+  status->id = HexOf(node_id());
+  for (const auto& member : members_) {
+    if (member.node != node_id()) continue;
+    status->host = member.address.host;
+    status->port = member.address.port;
+  }
+  status->origin = HexOf(own);
+  status->known_nodes = static_cast<std::int64_t>(known.members);
+  status->size = static_cast<std::int64_t>(known.members);
+  // Itself is among the reachable ones there, not here.
+  status->reachable_nodes = static_cast<std::int64_t>(known.reachable) - 1;
+  status->ok = known.reachable * 2 > known.members;
+  status->messages_sent = known.messages_sent;
+  status->messages_received = known.messages_received;
+  status->bytes_sent = known.bytes_sent;
+  status->bytes_received = known.bytes_received;
+  status->frames_received = known.frames_applied;
+  status->ring_bytes = known.ring_bytes;
+  status->consistent = known.consistent;
+  status->staleness_ms = known.staleness_ms;
+  for (const NodeId& node : known.lagging) status->missing_nodes.push_back(HexOf(node));
+  status->copying_state = known.transfer.receiving || known.transfer.joining || receiving_;
+  status->state_bytes_done = known.transfer.bytes;
+  if (replica_) {
+    if (const auto blocking = replica_->BlockedBy()) {
+      status->gc_blocked_by.push_back(HexOf(*blocking));
+    }
+  }
+  status->alarms = known.alarms;
+  if (!forgotten_alarm_.empty()) status->alarms.push_back(forgotten_alarm_);
+  status->divergences = known.divergence_total;
+  std::vector<Lsn> acked;
+  for (const auto& peer : known.peers) {
+    status->frames_sent += peer.frames_out;
+    status->repairs += peer.repairs;
+    status->peers.push_back(StatusOf(peer, own, now));
+    if (peer.state != replication::PeerState::kForgotten) acked.push_back(peer.durable.Get(own));
+  }
+  std::sort(status->peers.begin(), status->peers.end(),
+            [](const auto& a, const auto& b) { return a.id < b.id; });
+  reachable_ = known.reachable - 1;
+  const bool wake = waited_for && acked != acked_;
+  {
+    const std::lock_guard guard(status_mutex_);
+    status_ = std::move(status);
+    acked_ = std::move(acked);
+  }
+  if (wake) node_.WakeWorkers();
+}
+
+}  // namespace jeton::node
