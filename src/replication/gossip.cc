@@ -230,7 +230,9 @@ void Replicator::Impl::OnPong(Now now, Link& link, std::string_view payload) {
   // It had this head after we sent the PING: that is all that is certain.
   NoteHead(link.peer.node, link.peer.origin, stamp, pong.head);
   for (const RelayedHead& relayed : pong.heads) {
-    if (relayed.node == node_ || relayed.age_ms > 600'000) continue;
+    if (relayed.node == node_) continue;
+    NoteReport(now, link.peer.node, relayed);
+    if (relayed.age_ms > 600'000) continue;
     const MonoNs sampled = stamp - static_cast<MonoNs>(relayed.age_ms) * kNsPerMs;
     NoteHead(relayed.node, relayed.origin, sampled, relayed.head);
   }
@@ -274,6 +276,17 @@ std::vector<RelayedHead> Replicator::Impl::HeadsFor(Now now, const NodeId& to) {
     heads.resize(kHeadsPerPing);
   }
   return heads;
+}
+
+// For COUNT-FAILURE-REPORTS: nothing is decided by it.
+void Replicator::Impl::NoteReport(Now now, const NodeId& by, const RelayedHead& relayed) {
+  const auto peer = peers_.find(relayed.node);
+  if (peer == peers_.end() || !IsMember(relayed.node)) return;
+  if (relayed.age_ms >= static_cast<std::uint64_t>(settings_.node_timeout_ms)) {
+    peer->second.reports[by] = now.mono_ns;
+  } else {
+    peer->second.reports.erase(by);
+  }
 }
 
 void Replicator::Impl::NoteHead(const NodeId& node, const OriginId& origin, MonoNs sampled,

@@ -281,7 +281,7 @@ void Replicator::Impl::Up(Now now, Link& link) {
                       {RefuseReason::kBusy, "this node has just joined another cluster", {}});
   }
   link.state = LinkState::kUp;
-  link.heard = now.mono_ns;
+  link.heard = link.up_since = now.mono_ns;
   Peer& peer = peers_[link.peer.node];
   if (peer.origin != link.peer.origin) {
     // Another process: its disk may be an older one.

@@ -30,11 +30,13 @@ enum class ApplyOutcome : std::uint8_t {
 enum class DigestOutcome : std::uint8_t { kEqual, kDifferent, kNotComparable };
 
 // What a donor begins with. `handle` names the transfer in later calls; `vector` is what the scan
-// covers at least; `head` is opaque, at most kFrameBytesMax.
+// covers at least; `head` is opaque, at most kFrameBytesMax; `bytes_expected` (a guess, 0: none) is
+// what the receiver shows as its goal.
 struct StateStart {
   std::uint64_t handle = 0;
   crdt::VersionVector vector;
   std::string head;
+  std::uint64_t bytes_expected = 0;
 };
 
 // One chunk of a state: opaque bytes, at most kFrameBytesMax; with `end` the last one (it may be

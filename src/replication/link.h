@@ -41,6 +41,7 @@ struct Link {
   std::string remote_ip;  // that was accepted
   MonoNs opened = 0;
   MonoNs heard = 0;
+  MonoNs up_since = 0;
   MonoNs ping_sent = -1;
   MonoNs members_sent = -1;
 
@@ -103,6 +104,7 @@ struct Peer {
   std::uint64_t frames_out = 0;
   std::uint64_t links_made = 0;
   std::uint64_t repairs = 0;
+  std::map<NodeId, MonoNs> reports;  // who has not heard of it in time, and when it said so
   std::uint16_t protocol = 0;
   std::string last_error;
 };
@@ -138,6 +140,7 @@ struct Incoming {
   MonoNs started = 0;
   MonoNs progress = 0;
   crdt::VersionVector asked;
+  std::uint64_t bytes_expected = 0;
   std::uint64_t bytes = 0;
   std::uint64_t chunks = 0;
 };

@@ -137,7 +137,8 @@ struct Miss {
 std::string EncodeMiss(const Miss& miss);
 Miss DecodeMiss(ByteReader& in);
 
-// STATE_BEGIN, STATE_END and DIGEST: a vector and opaque bytes.
+// STATE_BEGIN, STATE_END and DIGEST: a vector and opaque bytes. (STATE_BEGIN's bytes begin with a
+// varint, the number of bytes to expect.)
 struct Vectored {
   crdt::VersionVector vector;
   std::string_view bytes;

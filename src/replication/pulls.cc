@@ -186,6 +186,7 @@ void Replicator::Impl::PushOwn(Now now, const crdt::Frame& frame, const std::str
     if (link->Unsent() > settings_.link_bytes_max) continue;
     link->pushed = frame.to;
     ++peers_[link->peer.node].frames_out;
+    ++totals_.frames_sent;
     Emit(now, *link, MessageType::kDelta, 0, 0, bytes);
   }
 }
@@ -240,6 +241,7 @@ bool Replicator::Impl::ServeNeed(Now now, Link& link, const PendingNeed& pending
     Found next = sent < bytes_max ? FrameAfter(origin, found.to) : Found{};
     const std::uint8_t flags = next.bytes == nullptr ? kLast : 0;
     ++peers_[link.peer.node].frames_out;
+    ++totals_.frames_sent;
     if (origin == origin_) link.pushed = std::max(link.pushed, found.to);
     Emit(now, link, MessageType::kDelta, flags, pending.stream, *found.bytes);
     if (next.bytes == nullptr) break;

@@ -118,6 +118,11 @@ void Replicator::Impl::Tick(Now now) {
   Sweep();
 }
 
+void Replicator::Impl::Stop(Now now) {
+  for (auto& [id, link] : links_) CloseLink(now, *link, "the node is shutting down");
+  Sweep();
+}
+
 MonoNs Replicator::Impl::NextTick() const {
   MonoNs next = next_heartbeat_;
   if (vectors_dirty_) next = std::min(next, std::max(vectors_due_, last_tick_));
@@ -190,6 +195,9 @@ void Replicator::Backlog(Now now, LinkId link, std::size_t bytes) {
 }
 void Replicator::Tick(Now now) {
   impl_->Tick(now);
+}
+void Replicator::Stop(Now now) {
+  impl_->Stop(now);
 }
 MonoNs Replicator::NextTick() const {
   return impl_->NextTick();

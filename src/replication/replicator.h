@@ -104,6 +104,8 @@ class Replicator {
   // vectors moved on.
   void Tick(Now now);
   MonoNs NextTick() const;
+  // Before the process ends: closes all links, so that peers know at once.
+  void Stop(Now now);
 
   std::vector<Output> TakeOutputs();
   std::vector<Event> TakeEvents();

@@ -37,6 +37,7 @@ class Replicator::Impl {
   void Closed(Now now, LinkId id, std::string_view why);
   void Backlog(Now now, LinkId id, std::size_t bytes);
   void Tick(Now now);
+  void Stop(Now now);
   MonoNs NextTick() const;
   std::vector<Output> TakeOutputs();
   std::vector<Event> TakeEvents();
@@ -107,6 +108,7 @@ class Replicator::Impl {
   void CompareMembers(Now now, Link& link, std::uint64_t digest);
   void MeasureClock(Now now, const Link& link, Peer& peer, const Ping& pong);
   std::vector<RelayedHead> HeadsFor(Now now, const NodeId& to);
+  void NoteReport(Now now, const NodeId& by, const RelayedHead& relayed);
   void NoteHead(const NodeId& node, const OriginId& origin, MonoNs sampled, Lsn head);
   void SweepHeads();
   void TrimRing();

@@ -139,6 +139,101 @@ TEST(Replicator, TheRightSecretLinks) {
   EXPECT_FALSE(network.StatusOf(0).open);
 }
 
+TEST(Replicator, AMeetIsTriedAgainUntilSomebodyAnswers) {
+  TestNetwork network(22);
+  network.Add(Quick());
+  network.Add(Quick());
+  network.Stop(1);
+  network.Meet(0, 1);
+  network.Run(20'000);
+  ASSERT_EQ(network.StatusOf(0).meeting.size(), 1U);
+  EXPECT_EQ(network.StatusOf(0).meeting[0].host, "n1");
+  network.Start(1);
+  EXPECT_TRUE(network.RunUntil(6'000, [&] { return network.Linked(0, 1); }));
+  EXPECT_TRUE(network.StatusOf(0).meeting.empty());
+  network.Stop(1);
+  network.nodes[0]->replicator->Stop(network.NowOf(0));
+  EXPECT_EQ(network.StatusOf(0).peers[0].linked, false);
+  // After five minutes without an answer it is given up.
+  network.Meet(0, 1);
+  network.step_ms = 100;
+  network.Run(310'000);
+  EXPECT_TRUE(network.HasEvent(0, "MEET n1:7000 is given up: no answer"));
+}
+
+TEST(Replicator, AJoinerTakesOverTheStateWhenFramesAreGone) {
+  TestNetwork network(23);
+  Settings settings = Quick();
+  settings.ring_bytes_max = 300;
+  settings.ring_bytes_kept = 100;
+  settings.link_bytes_max = 500;
+  network.Add(settings);
+  network.Add(settings);
+  for (int i = 0; i < 100; ++i) network.Increment(0);
+  network.nodes[0]->host->chunk_padding = 3'000;
+  network.bytes_per_step = 100;
+  network.Meet(1, 0);
+  EXPECT_TRUE(network.RunUntil(5'000, [&] { return network.StatusOf(1).transfer.bytes > 0; }));
+  EXPECT_TRUE(network.StatusOf(1).transfer.joining);
+  EXPECT_TRUE(network.StatusOf(1).transfer.receiving);
+  EXPECT_EQ(network.StatusOf(1).transfer.bytes_expected, 12'345U);
+  EXPECT_EQ(network.StatusOf(0).transfer.donations, 1U);
+  EXPECT_TRUE(network.nodes[1]->host->held);
+  network.Increment(0, 5);  // meanwhile
+  EXPECT_TRUE(network.RunUntil(5'000, [&] { return network.nodes[1]->host->Total() == 105; }));
+  EXPECT_FALSE(network.StatusOf(1).transfer.joining);
+  EXPECT_FALSE(network.nodes[1]->host->held);
+  EXPECT_EQ(network.StatusOf(1).transfer.received_total, 1U);
+  EXPECT_EQ(network.StatusOf(0).transfer.donated_total, 1U);
+}
+
+TEST(Replicator, AStateIsGivenUpWhenTheDonorFailsAndAnotherIsAsked) {
+  TestNetwork network(24);
+  Settings settings = Quick();
+  settings.ring_bytes_max = 300;
+  settings.ring_bytes_kept = 100;
+  settings.link_bytes_max = 500;
+  for (int i = 0; i < 3; ++i) network.Add(settings);
+  network.Meet(0, 1);
+  network.Run(500);
+  for (int i = 0; i < 100; ++i) network.Increment(0);
+  network.Run(500);
+  for (int i = 0; i < 2; ++i) network.nodes[i]->host->chunk_padding = 3'000;
+  network.bytes_per_step = 50;
+  network.Meet(2, 0);
+  ASSERT_TRUE(network.RunUntil(5'000, [&] { return network.StatusOf(2).transfer.bytes > 0; }));
+  const NodeId donor = network.StatusOf(2).transfer.donor;
+  network.Stop(donor == NodeNumber(1) ? 0 : 1);
+  EXPECT_TRUE(network.RunUntil(20'000, [&] { return network.nodes[2]->host->Total() == 100; }));
+  EXPECT_FALSE(network.nodes[2]->host->held);
+}
+
+TEST(Replicator, TheSameSeedGivesTheSameBytes) {
+  const auto run = [] {
+    TestNetwork network(25);
+    for (int i = 0; i < 4; ++i) network.Add(Quick());
+    for (int i = 1; i < 4; ++i) network.Meet(i, i - 1);
+    for (int i = 0; i < 200; ++i) {
+      network.Increment(i % 4);
+      network.Run(20);
+    }
+    return network.bytes_sent;
+  };
+  EXPECT_EQ(run(), run());
+}
+
+TEST(Replicator, ANodeThatIsIdleSaysLittle) {
+  TestNetwork network(26);
+  network.Add(Quick());
+  network.Add(Quick());
+  network.Meet(0, 1);
+  network.Run(2'000);
+  const std::uint64_t before = network.bytes_sent;
+  network.Run(10'000);
+  // A PING and a PONG five times a second, each way: no vectors, no members.
+  EXPECT_LT(network.bytes_sent - before, 10U * 5 * 4 * 80);
+}
+
 TEST(Replicator, ANodeDoesNotMeetItself) {
   TestNetwork network(9);
   network.Add(Quick());
@@ -293,6 +388,7 @@ TEST(Replicator, D12_InconsistentAsSoonAsAMemberIsUnheardOf) {
   EXPECT_EQ(network.StatusOf(0).peers[1].state, PeerState::kSuspect);
   network.Run(3'000);
   EXPECT_EQ(network.StatusOf(0).peers[1].state, PeerState::kDown);
+  EXPECT_EQ(network.StatusOf(0).peers[1].failure_reports, 1U) << "node 1 says so, too";
   network.nodes[2]->frozen = false;
   EXPECT_TRUE(network.RunUntil(7'000, [&] { return network.StatusOf(0).consistent; }));
 }

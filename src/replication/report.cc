@@ -59,6 +59,7 @@ PeerStatus Replicator::Impl::StatusOf(Now now, const Member& member) const {
   status.linked = link != nullptr;
   if (link != nullptr) {
     status.dialed_by_us = link->dialed;
+    status.link_since_ms = MsSince(now, link->up_since);
     status.ping_sent_ms = MsSince(now, link->ping_sent);
     status.unsent_bytes = link->Unsent();
   }
@@ -96,6 +97,9 @@ PeerStatus Replicator::Impl::StatusOf(Now now, const Member& member) const {
   status.frames_out = peer.frames_out;
   status.links_made = peer.links_made;
   status.repairs = peer.repairs;
+  for (const auto& [by, at] : peer.reports) {
+    if (now.mono_ns - at < 2 * timeout * kNsPerMs) ++status.failure_reports;
+  }
   status.protocol = peer.protocol;
   status.last_error = peer.last_error;
   status.durable = peer.durable;
@@ -112,11 +116,13 @@ ReplicatorStatus Replicator::Impl::status(Now now) const {
   status.ring_frames = ring_.frames();
   status.needs_outstanding = pulls_.size();
   for (const auto& [key, alarm] : alarms_) status.alarms.push_back(alarm.text);
+  for (const MeetTarget& meet : meets_) status.meeting.push_back(meet.address);
   status.transfer.joining = joining_;
   status.transfer.donations = donations_;
   if (incoming_) {
     status.transfer.receiving = Receiving();
     status.transfer.donor = incoming_->donor;
+    status.transfer.bytes_expected = incoming_->bytes_expected;
     status.transfer.bytes = incoming_->bytes;
     status.transfer.chunks = incoming_->chunks;
     status.transfer.running_ms = MsSince(now, incoming_->started);

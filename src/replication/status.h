@@ -20,6 +20,7 @@ struct PeerStatus {
   Member member;
   PeerState state = PeerState::kDown;
   bool linked = false;                 // an established link
+  std::int64_t link_since_ms = -1;     // ago; -1: no link
   bool dialed_by_us = false;           // direction of that link
   std::int64_t heard_ms = -1;          // ago, directly or by others; -1: never
   std::int64_t ping_sent_ms = -1;      // ago; -1: no link
@@ -38,8 +39,9 @@ struct PeerStatus {
   std::uint64_t messages_out = 0;
   std::uint64_t frames_in = 0;  // applied from it
   std::uint64_t frames_out = 0;
-  std::uint64_t links_made = 0;  // established so far
-  std::uint64_t repairs = 0;     // NEEDs that it answered with frames
+  std::uint64_t links_made = 0;       // established so far
+  std::uint64_t repairs = 0;          // NEEDs that it answered with frames
+  std::uint64_t failure_reports = 0;  // linked peers that have not heard of it in time
   std::uint16_t protocol = 0;
   std::int64_t lag_ms = -1;     // how long the oldest pending own frame waits for it
   std::string last_error;       // why the last link or dial ended
@@ -49,7 +51,8 @@ struct PeerStatus {
 struct TransferStatus {
   bool receiving = false;
   NodeId donor{};
-  std::uint64_t bytes = 0;  // so far
+  std::uint64_t bytes_expected = 0;  // the donor's guess; 0: none
+  std::uint64_t bytes = 0;           // so far
   std::uint64_t chunks = 0;
   std::int64_t running_ms = 0;
   std::uint64_t received_total = 0;  // transfers that were completed
@@ -71,6 +74,7 @@ struct ReplicatorStatus {
   std::int64_t staleness_ms = 0;    // -1: some member was never heard of
   std::vector<NodeId> lagging;      // those that keep us from being consistent
   std::vector<PeerStatus> peers;    // without ourselves, by node id; forgotten ones last
+  std::vector<Address> meeting;     // MEETs that are not linked yet
   std::vector<std::string> alarms;  // each a sentence; empty when all is well
   TransferStatus transfer;
   std::uint64_t messages_sent = 0;
@@ -80,6 +84,7 @@ struct ReplicatorStatus {
   std::uint64_t ring_bytes = 0;
   std::uint64_t ring_frames = 0;
   std::uint64_t needs_outstanding = 0;
+  std::uint64_t frames_sent = 0;  // to all peers
   std::uint64_t frames_applied = 0;
   std::uint64_t frames_known = 0;      // received again
   std::uint64_t frames_gap = 0;        // came too early

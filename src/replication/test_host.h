@@ -216,7 +216,7 @@ class TestHost : public Host {
     for (const auto& [origin, sum] : sums_) donated.sums.emplace_back(origin, sum);
     for (const OriginId& closed : closed_) donated.closed.push_back(closed);
     donated.vector = applied_;
-    return StateStart{next_handle_++, applied_, std::string(head_bytes, 'h')};
+    return StateStart{next_handle_++, applied_, std::string(head_bytes, 'h'), 12'345};
   }
   Result<StateChunk> NextStateChunk(std::uint64_t handle, std::size_t bytes_max) override {
     ASSERT(donations_.contains(handle));

@@ -105,7 +105,9 @@ void Replicator::Impl::OnStateBegin(Now now, Link& link, const Header& header,
   }
   ByteReader in(payload);
   const Vectored begin = DecodeVectored(in);
-  if (!in.ok()) return Corrupt(now, link, "a STATE_BEGIN that does not decode");
+  ByteReader head(begin.bytes);
+  incoming_->bytes_expected = head.Varint();
+  if (!in.ok() || !head.ok()) return Corrupt(now, link, "a STATE_BEGIN that does not decode");
   std::string why;
   for (const auto& [origin, lsn] : Want()) {
     // The donor has vouched for what was asked; anything newer must be in its vector.
@@ -114,7 +116,7 @@ void Replicator::Impl::OnStateBegin(Now now, Link& link, const Header& header,
     }
   }
   if (why.empty()) {
-    const Status begun = host_.BeginState(begin.bytes);
+    const Status begun = host_.BeginState(head.Take(head.Remaining()));
     if (!begun) why = begun.error().text;
   }
   if (!why.empty()) {
@@ -181,8 +183,10 @@ void Replicator::Impl::OnNeedState(Now now, Link& link, const Header& header,
   link.donation = Donation{start->handle, header.stream};
   ++donations_;
   Note(false, NameOf(link) + " takes over our state");
-  Emit(now, link, MessageType::kStateBegin, 0, header.stream,
-       EncodeVectored(start->vector, start->head));
+  std::string head;
+  PutVarint(head, start->bytes_expected);
+  head += start->head;
+  Emit(now, link, MessageType::kStateBegin, 0, header.stream, EncodeVectored(start->vector, head));
   PumpDonation(now, link);
 }
 
