@@ -173,7 +173,8 @@ TEST(Replicator, AJoinerTakesOverTheStateWhenFramesAreGone) {
   network.nodes[0]->host->chunk_padding = 3'000;
   network.bytes_per_step = 100;
   network.Meet(1, 0);
-  EXPECT_TRUE(network.RunUntil(5'000, [&] { return network.StatusOf(1).transfer.bytes > 0; }));
+  EXPECT_TRUE(
+      network.RunUntil(5'000, [&] { return network.StatusOf(1).transfer.bytes_expected > 0; }));
   EXPECT_TRUE(network.StatusOf(1).transfer.joining);
   EXPECT_TRUE(network.StatusOf(1).transfer.receiving);
   EXPECT_EQ(network.StatusOf(1).transfer.bytes_expected, 12'345U);
