@@ -12,6 +12,8 @@
 #include <cstring>
 #include <fstream>
 
+#include "base/assert.h"
+
 namespace jeton::server {
 namespace {
 
@@ -48,6 +50,16 @@ Result<FreshBytes> MakeFreshBytes() {
     return Error{ErrorKind::kIo, fmt::format("getrandom failed: {}", std::strerror(errno))};
   }
   return fresh;
+}
+
+void RandomBytes(std::uint8_t* out, std::size_t size) {
+  while (size > 0) {
+    const ssize_t got = getrandom(out, size, 0);
+    ASSERT(got > 0 || errno == EINTR);
+    if (got <= 0) continue;
+    out += got;
+    size -= static_cast<std::size_t>(got);
+  }
 }
 
 std::string ProcessOwner() {

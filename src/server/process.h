@@ -12,6 +12,8 @@ MonoNs MonotonicNow();
 WallMs WallNow();
 // Time and random bytes of the kernel, for ids and hash seeds.
 Result<FreshBytes> MakeFreshBytes();
+// Bytes of the kernel that no one can guess. Ends the process if it has none to give.
+void RandomBytes(std::uint8_t* out, std::size_t size);
 // "process 17, boot 3f2a...": who holds the lock of a data directory.
 std::string ProcessOwner();
 command::Host::ProcessFacts ReadProcessFacts();

@@ -11,6 +11,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "command/host_port.h"
+#include "command/info.h"
 #include "command/settings.h"
 #include "server/process.h"
 #include "server/serve.h"
@@ -80,12 +82,17 @@ Status Server::Start() {
   settings_.on_change = [this](std::span<const std::string_view>) {
     logger_.SetLevel(settings_.values().loglevel);
     exit_on_disk_failure_.store(settings_.values().on_disk_error_exit);
+    if (peer_loop_ != nullptr) peer_loop_->Wake();
     node_->keyspace().set_drop_zero_counters(settings_.values().zero_counters_drop);
   };
   for (int i = 0; i < node_->worker_count(); ++i) {
     loops_.push_back(std::make_unique<net::WorkerLoop>(*node_, node_->worker(i)));
     if (Status prepared = loops_.back()->Prepare(); !prepared) return prepared;
+    loops_.back()->set_peer_handler([this](net::FileDescriptor fd, std::string first_bytes) {
+      TakePeer(std::move(fd), std::move(first_bytes));
+    });
   }
+  if (Status prepared = PrepareForPeers(); !prepared) return prepared;
   if (Status listening = OpenListeners(); !listening) return listening;
   StartThreads();
   return {};
@@ -122,6 +129,10 @@ node::Environment Server::MakeEnvironment() {
     upkeep_woken_ = true;
     upkeep_wakes_.notify_one();
   };
+  env.wake_cluster = [this] {
+    if (peer_loop_ != nullptr) peer_loop_->Wake();
+  };
+  env.random_bytes = RandomBytes;
   env.request_shutdown = [this](command::Host::ShutdownSave save) {
     RequestEnd(End::kShutdown, save);
   };
@@ -192,6 +203,48 @@ Status Server::AddListener(net::FileDescriptor fd, command::Dialect dialect) {
                                      });
 }
 
+// ---- other nodes
+
+Status Server::PrepareForPeers() {
+  if (node_->peers() == nullptr) return {};
+  auto now = [this] { return node_->now(); };
+  auto loop = std::make_unique<net::PeerLoop>(*node_->peers(), net::PeerLoop::Environment{now});
+  if (Status prepared = loop->Prepare(); !prepared) return prepared;
+  peer_loop_ = std::move(loop);
+  return {};
+}
+
+void Server::StartPeers() {
+  if (peer_loop_ == nullptr) return;
+  const command::ShownAddress own = command::AnnouncedAddress(settings_.values());
+  node::Cluster& cluster = *node_->peers();
+  cluster.Announce(node_->now(), {own.host, static_cast<std::uint16_t>(own.port)});
+  std::vector<replication::Address> join;
+  // The setting was checked when it was set.
+  const auto wanted = command::ParseHostPorts(settings_.values().cluster_join);
+  for (const command::HostPort& one : *wanted) {
+    if (one.host == own.host && one.port == own.port) continue;
+    join.push_back({one.host, static_cast<std::uint16_t>(one.port)});
+  }
+  if (!join.empty()) cluster.Join(node_->now(), join);
+  peer_thread_ = std::thread([this] { peer_loop_->Run(); });
+  takes_peers_.store(true);
+}
+
+// When nobody writes any more: what was written last goes out, too.
+void Server::StopPeers() {
+  takes_peers_.store(false);
+  if (!peer_thread_.joinable()) return;
+  peer_loop_->Stop();
+  peer_thread_.join();
+}
+
+// They come again by themselves when the data is there.
+void Server::TakePeer(net::FileDescriptor fd, std::string first_bytes) {
+  if (takes_peers_.load() && peer_loop_->Adopt(std::move(fd), std::move(first_bytes))) return;
+  logger_.Say(node::LogLevel::kNotice, "A connection of another node is refused for now");
+}
+
 // ---- threads
 
 void Server::StartThreads() {
@@ -214,6 +267,7 @@ void Server::StopThreads() {
   for (auto& thread : worker_threads_) {
     if (thread.joinable()) thread.join();
   }
+  StopPeers();
   log_note_.store(2);
   log_note_.notify_one();
   if (log_thread_.joinable()) log_thread_.join();
@@ -237,6 +291,7 @@ void Server::RunUpkeep() {
     RequestEnd(End::kLoadFailed);
     return;
   }
+  StartPeers();
   logger_.Say(node::LogLevel::kNotice, "Ready to accept connections");
   auto next_upkeep = std::chrono::steady_clock::now();
   std::unique_lock lock(upkeep_mutex_);

@@ -4,6 +4,7 @@
 //   worker i  a net::WorkerLoop each: sockets and commands
 //   log       with fsync always: writes and syncs for all workers, then wakes them
 //   upkeep    loads the data at the start; then expiry, save points, snapshots
+//   peers     once the data is loaded: a net::PeerLoop, the links to other nodes
 //
 // The node decides everything; this file only says which thread calls what and when.
 #pragma once
@@ -15,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "net/peer_loop.h"
 #include "net/worker_loop.h"
 #include "node/node.h"
 #include "server/logger.h"
@@ -47,7 +49,10 @@ class Server {
   void RequestEnd(End end,
                   command::Host::ShutdownSave save = command::Host::ShutdownSave::kDefault);
   void OnSignal(int signal);
-  void AnnounceListeners();
+  Status PrepareForPeers();
+  void StartPeers();
+  void StopPeers();
+  void TakePeer(net::FileDescriptor fd, std::string first_bytes);
 
   command::Settings& settings_;
   Logger& logger_;
@@ -56,9 +61,14 @@ class Server {
   std::vector<std::unique_ptr<net::WorkerLoop>> loops_;
   std::size_t next_loop_ = 0;  // used by the accepting loop only
 
+  // Made before any thread starts; driven once the data is there.
+  std::unique_ptr<net::PeerLoop> peer_loop_;
+  std::atomic<bool> takes_peers_{false};
+
   std::vector<std::thread> worker_threads_;
   std::thread log_thread_;
   std::thread upkeep_thread_;
+  std::thread peer_thread_;  // of the upkeep thread, until that has ended
 
   // A note to the log thread: something waits. 0: nothing, 1: work, 2: stop.
   std::atomic<int> log_note_{0};
