@@ -182,7 +182,7 @@ std::optional<Refuse> Replicator::Impl::CheckPeer(Now now, const Link& link) {
                       " was forgotten; it may come back as a new node after CLUSTER RESET HARD",
                   FinalsOf(peer.origins)};
   }
-  if (host_.IsClosed(peer.origin)) {
+  if (IsOver(peer.origin)) {
     Refuse refuse{RefuseReason::kFenced, "origin " + ShortName(peer.origin) + " is closed", {}};
     refuse.finals.Advance(peer.origin, Known(peer.origin));
     return refuse;
@@ -342,9 +342,9 @@ void Replicator::Impl::LearnHost(Now now, const std::string& seen) {
 // A process whose origin somebody closed must not go on: its successor is at work, or the node was
 // forgotten.
 void Replicator::Impl::CheckFences(Now now) {
-  if (host_.IsClosed(origin_)) fenced_ = true;
+  if (IsOver(origin_)) fenced_ = true;
   for (auto& [id, link] : links_) {
-    if (!link->Up() || !host_.IsClosed(link->peer.origin)) continue;
+    if (!link->Up() || !IsOver(link->peer.origin)) continue;
     Refuse refuse{
         RefuseReason::kFenced, "origin " + ShortName(link->peer.origin) + " is closed", {}};
     refuse.finals.Advance(link->peer.origin, Known(link->peer.origin));

@@ -17,6 +17,10 @@ Lsn Replicator::Impl::Known(const OriginId& origin) const {
   return host_.FoldedAt(origin).value_or(0);
 }
 
+bool Replicator::Impl::IsOver(const OriginId& origin) const {
+  return host_.IsClosed(origin) || host_.FoldedAt(origin).has_value();
+}
+
 // --- vectors
 
 void Replicator::Impl::FlushVectors(Now now) {
@@ -68,12 +72,13 @@ void Replicator::Impl::OnVector(Now now, Link& link, std::string_view payload) {
     for (const auto& [origin, lsn] : *changed) {
       if (origin == origin_) {
         link.pushed = std::max(link.pushed, lsn);
-        if (lsn > Known(origin)) {
+        // A state may hold what is cut and not yet published.
+        if (lsn > std::max(Known(origin), host_.Head())) {
           Raise(now, "origin",
                 "node " + ShortName(link.peer.node) + " knows more of our origin " +
                     ShortName(origin_) + " than we have published");
         }
-      } else if (lsn > Known(origin)) {
+      } else if (lsn > Known(origin) && !host_.FoldedAt(origin)) {
         link.ahead.insert(origin);
       }
     }
@@ -98,7 +103,7 @@ void Replicator::Impl::OnDelta(Now now, Link& link, const Header& header,
   const bool asked = pull != pulls_.end() && pull->second.link == link.id &&
                      pull->second.stream == header.stream && header.stream != 0;
   if (asked) pull->second.progress = now.mono_ns;
-  if (frame.origin == link.peer.origin && host_.IsClosed(frame.origin)) return CheckFences(now);
+  if (frame.origin == link.peer.origin && IsOver(frame.origin)) return CheckFences(now);
   const ApplyOutcome outcome = ApplyDelta(now, link, frame, payload);
   if (asked && outcome == ApplyOutcome::kApplied) ++peers_[link.peer.node].repairs;
   if (link.state == LinkState::kClosed) return;
@@ -115,7 +120,8 @@ void Replicator::Impl::OnDelta(Now now, Link& link, const Header& header,
 ApplyOutcome Replicator::Impl::ApplyDelta(Now now, Link& link, const crdt::Frame& frame,
                                           std::string_view bytes) {
   const Lsn known = Known(frame.origin);
-  if (frame.to <= known || frame.origin == origin_) {
+  // What is folded has its final LSN: no more is taken of it, from anybody.
+  if (frame.to <= known || frame.origin == origin_ || host_.FoldedAt(frame.origin)) {
     ++totals_.frames_known;
     return ApplyOutcome::kKnown;
   }
@@ -279,7 +285,7 @@ void Replicator::Impl::PullFrom(Now now, Link& link) {
   for (auto next = link.ahead.begin(); next != link.ahead.end();) {
     const OriginId origin = *next;
     const Lsn known = Known(origin);
-    if (known >= link.their_applied.Get(origin)) {
+    if (known >= link.their_applied.Get(origin) || host_.FoldedAt(origin)) {
       next = link.ahead.erase(next);
       link.blocked.erase(origin);
       gap_since_.erase(origin);

@@ -117,6 +117,8 @@ class Replicator::Impl {
 
   // --- pulls.cc
   Lsn Known(const OriginId& origin) const;
+  // Closed or folded: nobody may write it any more.
+  bool IsOver(const OriginId& origin) const;
   void FlushVectors(Now now);
   void SendVector(Now now, Link& link);
   void OnVector(Now now, Link& link, std::string_view payload);

@@ -373,6 +373,24 @@ TEST(Replicator, AnOldProcessIsFenced) {
   EXPECT_FALSE(network.Linked(0, 1));
 }
 
+TEST(Replicator, WhatIsFoldedIsNotTakenAgain) {
+  TestNetwork network(27);
+  for (int i = 0; i < 3; ++i) network.Add(Quick());
+  network.Meet(0, 1);
+  network.Meet(2, 1);
+  network.Run(2'000);
+  const OriginId old = network.nodes[2]->host->origin();
+  network.nodes[0]->host->folded[old] = 0;
+  network.Increment(1, 4);  // anything
+  network.Run(1'000);
+  EXPECT_TRUE(network.nodes[2]->host->fenced) << "a process whose origin is folded";
+  network.nodes[2]->host->Increment(7);
+  network.Cut(2);
+  network.Run(2'000);
+  EXPECT_EQ(network.nodes[0]->host->applied().Get(old), 0U) << "node 1 offers it in vain";
+  EXPECT_EQ(network.StatusOf(0).needs_outstanding, 0U);
+}
+
 TEST(Replicator, D12_InconsistentAsSoonAsAMemberIsUnheardOf) {
   TestNetwork network(17);
   for (int i = 0; i < 3; ++i) network.Add(Quick());
