@@ -64,15 +64,24 @@ SharedCell& Replica::MakeCounter(const Key& key) {
   return *name.counter;
 }
 
+TreeFacts Replica::FactsOf(const Key& key) const {
+  const SharedName* name = At(key).Find(key);
+  if (name != nullptr && name->tree) return name->tree->facts;
+  TreeFacts facts;
+  if (const Tree* tree = keyspace_.FindTree(key, kBeforeAnyExpiry)) {
+    facts.exists = true;
+    facts.settings = tree->settings();
+    facts.watermark = tree->watermark();
+  }
+  return facts;
+}
+
 SharedTree& Replica::MakeTree(const Key& key) {
   SharedName& name = At(key).Make(key);
   if (!name.tree) {
-    name.tree = std::make_unique<SharedTree>();
-    if (const Tree* tree = keyspace_.FindTree(key, kBeforeAnyExpiry)) {
-      name.tree->facts.exists = true;
-      name.tree->facts.settings = tree->settings();
-      name.tree->facts.watermark = tree->watermark();
-    }
+    auto made = std::make_unique<SharedTree>();
+    made->facts = FactsOf(key);
+    name.tree = std::move(made);
   }
   return *name.tree;
 }

@@ -114,6 +114,10 @@ class Replica {
   // A member that holds up what could be freed, if one does.
   std::optional<NodeId> BlockedBy() const;
 
+  // How often everything was flushed; and what is known of a tree, whether it is there or not.
+  std::uint64_t epoch() const { return epoch_; }
+  TreeFacts FactsOf(const Key& key) const;
+
   // ---- closed origins
   struct Closed {
     OriginId by{};
@@ -167,7 +171,7 @@ class Replica {
  private:
   struct Touched;
 
-  SharedPartition& At(const Key& key) { return *partitions_[Keyspace::PartitionOf(key)]; }
+  SharedPartition& At(const Key& key) const { return *partitions_[Keyspace::PartitionOf(key)]; }
   SharedCell& MakeCounter(const Key& key);
   SharedCell* FindCounter(const Key& key);
   SharedTree& MakeTree(const Key& key);
