@@ -15,6 +15,10 @@ auto PlaceOf(Vector& items, OriginIndex origin, Project project) {
                           [&](const auto& item, OriginIndex o) { return project(item) < o; });
 }
 
+bool IsOlder(const Base& a, const Base& b) {
+  return a.cut != b.cut ? a.cut < b.cut : a.stamp < b.stamp;
+}
+
 constexpr auto kOrigin = [](const auto& item) { return item.origin; };
 constexpr auto kClosed = [](const Fold& fold) { return fold.closed; };
 
@@ -129,8 +133,8 @@ bool Cell::HolderIsHidden(OriginIndex folded, const Known& known) const {
 Decimal Cell::Contribution(const Entry& entry, const Known& known) const {
   const Base* base = FindBase(entry.origin);
   if (base == nullptr || base->kind == Base::Kind::kVoid) return entry.sum;
-  if (entry.birth > base->cut) return entry.sum;
-  if (known.Of(entry.origin) <= base->cut) return 0;
+  if (entry.birth > base->cut && !known.bugs.no_birth) return entry.sum;
+  if (known.Of(entry.origin) <= base->cut && !known.bugs.no_pending) return 0;
   if (base->kind == Base::Kind::kAbsent) return entry.sum;
   Sum rest(entry.sum);
   rest.Subtract(base->sum);
@@ -142,8 +146,9 @@ Decimal Cell::Value(const Known& known) const {
   Sum total;
   for (const Entry& entry : entries_) {
     const Base* base = FindBase(entry.origin);
-    if (base != nullptr && base->kind != Base::Kind::kVoid && entry.birth <= base->cut) {
-      if (known.Of(entry.origin) <= base->cut) continue;
+    if (base != nullptr && base->kind != Base::Kind::kVoid &&
+        (entry.birth <= base->cut || known.bugs.no_birth)) {
+      if (known.Of(entry.origin) <= base->cut && !known.bugs.no_pending) continue;
       if (base->kind == Base::Kind::kSum) total.Subtract(base->sum);
     }
     total.Add(entry.sum);
@@ -179,20 +184,24 @@ Observation Cell::Observe(const Known& known, const std::vector<bool>& retired) 
   return observation;
 }
 
-void Cell::JoinBase(const Observation::Component& seen, const Known& known) {
-  const Base::Kind kind = seen.present ? Base::Kind::kSum : Base::Kind::kAbsent;
-  const Base made{.origin = seen.origin, .kind = kind, .cut = seen.cut, .sum = seen.sum};
+void Cell::JoinBase(const Observation::Component& seen, std::uint64_t stamp, const Known& known) {
+  const Base made{.origin = seen.origin,
+                  .kind = seen.present ? Base::Kind::kSum : Base::Kind::kAbsent,
+                  .cut = seen.cut,
+                  .stamp = stamp,
+                  .sum = seen.sum};
   const Base* old = FindBase(seen.origin);
   if (old != nullptr && old->kind == Base::Kind::kVoid) return;
   const bool has_entry = FindEntry(seen.origin) != nullptr;
   if (!has_entry && IsFolded(seen.origin, known)) {
-    const bool newer = old == nullptr || old->cut < seen.cut || old->kind == Base::Kind::kAbsent;
+    const bool newer = old == nullptr || IsOlder(*old, made) || old->kind == Base::Kind::kAbsent;
     if (seen.present && newer) PutBase(made);
     return;
   }
-  if (old != nullptr && old->cut >= seen.cut) {
+  if (old != nullptr && !IsOlder(*old, made)) {
     // A reset that was made after a fold no longer saw the entry, at the same (last) LSN.
-    if (old->cut == seen.cut && !seen.present) PutBase(made);
+    const bool same = old->cut == made.cut && old->stamp == made.stamp;
+    if (same && !seen.present && !known.bugs.no_void) PutBase(made);
     return;
   }
   if (!has_entry && known.Of(seen.origin) >= seen.cut) return;  // nothing of it is left here
@@ -200,9 +209,12 @@ void Cell::JoinBase(const Observation::Component& seen, const Known& known) {
   if (has_entry || seen.present || seen.cut > known.Of(seen.origin)) PutBase(made);
 }
 
-void Cell::ApplyReset(const Observation& observation, const Known& known) {
+void Cell::ApplyReset(const Observation& observation, OriginIndex by, const Known& known) {
   if (!extra_ || extra_->set.version < observation.set.version) extra().set = observation.set;
-  for (const auto& seen : observation.components) JoinBase(seen, known);
+  for (const auto& seen : observation.components) {
+    JoinBase(seen, seen.origin == by ? observation.set.version.clock : 0, known);
+  }
+  if (known.bugs.no_void) return;
   // What the resetter had seen folded is covered by its view of the origin that took it over.
   for (const Fold& fold : std::vector<Fold>(folds())) {
     if (!IsFolded(fold.closed, known) || FindEntry(fold.closed) != nullptr) continue;
@@ -213,11 +225,11 @@ void Cell::ApplyReset(const Observation& observation, const Known& known) {
   }
 }
 
-void Cell::ApplyFold(const Fold& fold) {
+void Cell::ApplyFold(const Fold& fold, const Known& known) {
   RemoveEntry(fold.closed);
   PutFold(fold);
   const Base* base = FindBase(fold.closed);
-  if (base == nullptr || base->kind != Base::Kind::kAbsent) return;
+  if (base == nullptr || base->kind != Base::Kind::kAbsent || known.bugs.no_void) return;
   PutBase({.origin = fold.closed, .kind = Base::Kind::kVoid, .cut = base->cut, .sum = 0});
 }
 
@@ -227,7 +239,7 @@ void Cell::DropUselessBases(const Known& known) {
     if (base.kind == Base::Kind::kVoid || known.Of(base.origin) < base.cut) return false;
     const Entry* entry = FindEntry(base.origin);
     if (entry == nullptr) return FindFold(base.origin) == nullptr;
-    return entry->birth > base.cut;
+    return entry->birth > base.cut && !known.bugs.no_birth;
   });
   DropEmptyExtra();
 }

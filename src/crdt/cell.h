@@ -47,6 +47,9 @@ struct Base {
   OriginIndex origin = 0;
   Kind kind = Kind::kSum;
   Lsn cut = 0;
+  // Of two bases with one cut: 0 if another origin made the reset; if it was its own, the clock of
+  // the reset. Its cut is the record before, but what its unit had added by then is observed, too.
+  std::uint64_t stamp = 0;
   Decimal sum;
 
   friend bool operator==(const Base&, const Base&) = default;
@@ -70,9 +73,18 @@ struct Fold {
   friend bool operator==(const Fold&, const Fold&) = default;
 };
 
+// Traps of REPLICATION.md's model that a test can plant.
+struct CellBugs {
+  bool no_void = false;
+  bool no_pending = false;
+  bool no_birth = false;
+};
+
 // How far each origin is known, by index.
 class Known {
  public:
+  CellBugs bugs = {};
+
   Lsn Of(OriginIndex origin) const { return origin < lsns_.size() ? lsns_[origin] : 0; }
   void Set(OriginIndex origin, Lsn lsn) {
     if (origin >= lsns_.size()) lsns_.resize(std::size_t{origin} + 1);
@@ -124,9 +136,12 @@ class Cell {
   // What a reset made now would have observed; the caller adds the register.
   // `retired`: origins that everybody knows to be folded, by index.
   Observation Observe(const Known& known, const std::vector<bool>& retired) const;
-  void ApplyReset(const Observation& observation, const Known& known);
+  // `by` made it.
+  void ApplyReset(const Observation& observation, OriginIndex by, const Known& known);
   // The entry of `closed` is gone; the caller has put the new entry of `into`. Idempotent.
-  void ApplyFold(const Fold& fold);
+  void ApplyFold(const Fold& fold, const Known& known);
+  // Whether the entry of that origin went into another's: a late one is not to be put in again.
+  bool HasFold(OriginIndex closed) const { return FindFold(closed) != nullptr; }
   // Drops bases that can have no effect any more.
   void DropUselessBases(const Known& known);
   // Forgets what is kept for the folds of this origin only: every member knows of its end.
@@ -162,7 +177,7 @@ class Cell {
   const Fold* FindFold(OriginIndex closed) const;
   bool IsFolded(OriginIndex origin, const Known& known) const;
   bool HolderIsHidden(OriginIndex folded, const Known& known) const;
-  void JoinBase(const Observation::Component& component, const Known& known);
+  void JoinBase(const Observation::Component& component, std::uint64_t stamp, const Known& known);
 
   static const std::vector<Base> kNoBases;
   static const std::vector<Fold> kNoFolds;

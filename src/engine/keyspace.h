@@ -147,6 +147,9 @@ class Keyspace {
   // dropped: find it again after an unlock.
   Tree* FindTree(const Key& key, WallMs now) const;
 
+  // Whether the name is a tree's, expired or not.
+  bool HasTree(const Key& key) const { return FindTree(key, INT64_MIN) != nullptr; }
+
   // True if something is there that has expired at `now`: nobody sees it, but it must be dropped
   // before the name is used again, or the newcomer would inherit its expiry.
   bool IsExpired(const Key& key, WallMs now) const;

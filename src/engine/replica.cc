@@ -114,9 +114,10 @@ void Replica::MarkDirty(const CellName& cell, std::uint64_t hash) {
   dirty_cells_.fetch_add(1, std::memory_order_relaxed);
 }
 
-// A life that begins after entries were freed must be told from the ones before.
+// A life that begins after entries were freed must be told from the ones before: they ended at or
+// below this. It is the cut of a reset in the same unit, which is of this life already.
 Lsn Replica::BirthNow() {
-  return ever_freed_ ? options_.close_record() + 1 : 0;
+  return ever_freed_ ? options_.close_record() : 0;
 }
 
 const crdt::Entry& Replica::AddOwn(SharedCell& shared, const Decimal& delta) {
@@ -157,7 +158,7 @@ std::uint64_t Replica::NextClock(WallMs wall) {
 crdt::Version Replica::NextVersion() {
   const std::lock_guard guard(control_lock_);
   crdt::Version version{.clock = clock_.Next(options_.wall_now()), .origin = own()};
-  if (bugs.node_version) {
+  if (bugs_.node_version) {
     version.origin = {};
     std::copy_n(options_.node.begin(), version.origin.size(), version.origin.begin());
   }
@@ -174,7 +175,7 @@ void Replica::Reset(const CellName& cell, SharedCell& shared, const Decimal& val
     if (seen.origin == own_) seen.cut = cut;
   }
   reset.observation.set = {.version = NextVersion(), .value = value, .present = present};
-  shared.cell.ApplyReset(reset.observation, known_);
+  shared.cell.ApplyReset(reset.observation, own_, known_);
   shared.candidate = shared.hidden = false;
   Control(reset, log);
 }
@@ -184,6 +185,7 @@ void Replica::Reset(const CellName& cell, SharedCell& shared, const Decimal& val
 void Replica::Add(const Key& key, const Decimal& value, const Decimal& delta, std::string& log) {
   SharedWriter writer(origins_, false);
   const CellName cell{.name = key.name};
+  ForgetStaleAttributes(key, log);
   SharedCell* shared = FindCounter(key);
   if (shared == nullptr && own_ == home_ && (!ever_freed_ || ViewOf(key))) {
     writer.WriteEntry(cell, epoch_, false, 0, value, log);
@@ -196,6 +198,7 @@ void Replica::Add(const Key& key, const Decimal& value, const Decimal& delta, st
 }
 
 void Replica::Set(const Key& key, const Decimal& value, std::string& log) {
+  ForgetStaleAttributes(key, log);
   Reset({.name = key.name}, MakeCounter(key), value, true, log);
 }
 
@@ -229,11 +232,10 @@ void Replica::SetExpiry(const Key& key, WallMs expires_at, std::string& log) {
 
 void Replica::PutExpiry(const Key& key, WallMs expires_at, const crdt::Version& version,
                         std::string& log) {
-  SharedName& name = At(key).Make(key);
-  if (!name.attributes) name.attributes = std::make_unique<Attributes>();
-  name.attributes->candidate = false;
-  name.attributes->expires_at = expires_at;
-  name.attributes->expiry_version = version;
+  Attributes& attributes = MakeAttributes(key);
+  attributes.candidate = false;
+  attributes.expires_at = expires_at;
+  attributes.expiry_version = version;
   Control({.type = SharedType::kAttribute,
            .cell = {.name = key.name},
            .epoch = epoch_,
@@ -244,18 +246,39 @@ void Replica::PutExpiry(const Key& key, WallMs expires_at, const crdt::Version& 
 }
 
 void Replica::SetPrecision(const Key& key, const Decimal& precision, std::string& log) {
-  SharedName& name = At(key).Make(key);
-  if (!name.attributes) name.attributes = std::make_unique<Attributes>();
-  name.attributes->candidate = false;
-  name.attributes->precision = precision;
-  name.attributes->precision_version = NextVersion();
+  Attributes& attributes = MakeAttributes(key);
+  attributes.candidate = false;
+  attributes.precision = precision;
+  attributes.precision_version = NextVersion();
   Control({.type = SharedType::kAttribute,
            .cell = {.name = key.name},
            .epoch = epoch_,
            .attribute = AttributeKind::kPrecision,
-           .version = name.attributes->precision_version,
+           .version = attributes.precision_version,
            .precision = precision},
           log);
+}
+
+Attributes& Replica::MakeAttributes(const Key& key) {
+  SharedName& name = At(key).Make(key);
+  if (!name.attributes) {
+    name.attributes = std::make_unique<Attributes>();
+    if (const auto view = keyspace_.Find(key, kBeforeAnyExpiry)) {
+      name.attributes->expires_at = view->expires_at;
+      if (view->precision) name.attributes->precision = *view->precision;
+    }
+  }
+  return *name.attributes;
+}
+
+// What was said elsewhere of something that is gone here is not for a newcomer of its name: an
+// expiry in the past would take its first increment away.
+void Replica::ForgetStaleAttributes(const Key& key, std::string& log) {
+  const SharedName* name = At(key).Find(key);
+  if (name == nullptr || !name->attributes) return;
+  const Attributes& known = *name->attributes;
+  if (known.expires_at == 0 && known.precision.IsNegative()) return;
+  if (!keyspace_.Find(key, kBeforeAnyExpiry)) ClearAttributes(key, false, log);
 }
 
 // A name whose time has come gives up just that expiry: one that is set somewhere else meanwhile
@@ -278,6 +301,7 @@ void Replica::ClearAttributes(const Key& key, bool expired, std::string& log) {
 // ---- trees
 
 void Replica::CreateTree(const Key& key, const TreeSettings& settings, std::string& log) {
+  ForgetStaleAttributes(key, log);
   // A counter that is hidden by the tree must not be taken for nothing when it shows again.
   if (ViewOf(key)) MakeCounter(key);
   SharedTree& shared = MakeTree(key);

@@ -73,6 +73,8 @@ class Replica {
   // The counter or tree is gone, with its expiry and precision. `expired`: because its time came.
   void Drop(const Key& key, bool expired, std::string& log);
   // A zero counter goes out of view; nothing is logged, as nothing changes.
+  // The name's tree has gone out of view: a counter that it hid shows again.
+  void TreeWentOutOfView(const Key& key, WallMs now) { ShowCounter(key, now); }
   void HideZero(const Key& key, WallMs now);
   void SetExpiry(const Key& key, WallMs expires_at, std::string& log);
   void SetPrecision(const Key& key, const Decimal& precision, std::string& log);
@@ -166,7 +168,12 @@ class Replica {
   // the hashes of its entries. Costs a walk over everything.
   std::map<OriginId, std::uint64_t> Digest();
 
-  ReplicaBugs bugs;
+  // For tests.
+  void PlantBugs(const ReplicaBugs& bugs) {
+    bugs_ = bugs;
+    known_.bugs = {
+        .no_void = bugs.no_void, .no_pending = bugs.no_pending, .no_birth = bugs.no_birth};
+  }
 
  private:
   struct Touched;
@@ -193,7 +200,9 @@ class Replica {
   crdt::Version NextVersion();
   void Reset(const CellName& cell, SharedCell& shared, const Decimal& value, bool present,
              std::string& log);
+  Attributes& MakeAttributes(const Key& key);
   void ClearAttributes(const Key& key, bool expired, std::string& log);
+  void ForgetStaleAttributes(const Key& key, std::string& log);
   void PutExpiry(const Key& key, WallMs expires_at, const crdt::Version& version, std::string& log);
 
   void Apply(const SharedMutation& mutation, crdt::OriginIndex origin, Lsn to, Touched& touched);
@@ -211,6 +220,7 @@ class Replica {
   void SetKnown(crdt::OriginIndex origin, Lsn lsn);
   struct Folding;
   bool AllHaveEnd(const OriginId& closed, const Closed& closing) const;
+  bool AllHaveEnds() const;
   void FoldName(const Key& key, Folding& folding);
   void FoldCell(const CellName& cell, SharedCell& shared, Folding& folding);
   bool FoldView(Folding& folding);
@@ -227,6 +237,7 @@ class Replica {
   Keyspace& keyspace_;
   WatchTable* watches_;
   Options options_;
+  ReplicaBugs bugs_;
   WallMs touched_now_ = 0;  // of the frame that is being applied
   crdt::OriginTable origins_;
   crdt::OriginIndex own_ = 0;

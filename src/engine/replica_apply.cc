@@ -56,12 +56,16 @@ bool Replica::HasUncut() const {
 }
 
 std::string Replica::EncodeDirty(SharedWriter& writer) {
-  std::string out;
+  std::string out, forgotten;
   std::size_t left = dirty_cells();
   for (Keyspace::PartitionId id = 0; id < Keyspace::kPartitions && left > 0; ++id) {
     SharedPartition& partition = *partitions_[id];
     left -= std::min(left, partition.dirty.size());
-    for (std::size_t i = 0; i < partition.dirty.size(); ++i) {
+    std::size_t count = partition.dirty.size();
+    if (bugs_.partial_cut && count > 0 && forgotten.empty() && dirty_cells() > 1) {
+      forgotten = partition.dirty[--count];
+    }
+    for (std::size_t i = 0; i < count; ++i) {
       const CellName cell = DecodeCellId(partition.dirty[i]);
       if (!IsCurrent(cell, epoch_)) continue;
       if (const SharedCell* shared = CellOf(cell, false)) {
@@ -70,14 +74,19 @@ std::string Replica::EncodeDirty(SharedWriter& writer) {
                           entry != nullptr ? entry->sum : 0, out);
         continue;
       }
-      if (own_ != home_) continue;
+      // An implicit cell, or one whose entry was freed and of which nothing is left here.
       const Key key = keyspace_.MakeKey(cell.name);
       const auto value = cell.in_tree ? ViewOf(key, cell.key, cell.bucket) : ViewOf(key);
-      if (value) writer.WriteEntry(cell, epoch_, false, 0, *value, out);
+      const bool there = own_ == home_ && value;
+      writer.WriteEntry(cell, epoch_, !there, 0, there ? *value : 0, out);
     }
     partition.dirty.Clear();
   }
   dirty_cells_.store(0, std::memory_order_relaxed);
+  if (!forgotten.empty()) {
+    const CellName cell = DecodeCellId(forgotten);
+    MarkDirty(cell, keyspace_.MakeKey(cell.name).hash);
+  }
   return out;
 }
 
@@ -150,7 +159,8 @@ Replica::Outcome Replica::ApplyFrame(const crdt::Frame& frame, WallMs now, std::
     if (mutation.type == SharedType::kEntry) mutation.epoch = head.epoch;
     Apply(mutation, *origin, frame.to, touched);
   }
-  rows_[head.node] = frame.row;
+  // What a run that is over has said no longer holds: its node may have lost some of it since.
+  if (!closed_.contains(frame.origin)) rows_[head.node] = frame.row;
   Show(touched, now);
   return Outcome::kApplied;
 }
@@ -224,6 +234,7 @@ void Replica::ApplyEntry(const SharedMutation& mutation, crdt::OriginIndex origi
   const bool plain = origin == home_ && mutation.birth == 0 && !mutation.gone;
   if (plain && ApplyImplicit(mutation)) return;
   SharedCell& shared = *CellOf(cell, true);
+  if (shared.cell.HasFold(origin)) return;  // its sum is in another's entry by now
   shared.hidden = shared.candidate = false;
   if (mutation.gone) {
     shared.cell.RemoveEntry(origin);
@@ -237,10 +248,11 @@ void Replica::ApplyTree(const Key& key, const TreeFacts& facts, Touched& touched
   SharedTree& shared = MakeTree(key);
   TreeFacts& known = shared.facts;
   if (facts.epoch > known.epoch) {
+    // Out of view, too, with its watermark; ShowTree makes it anew.
     shared.keys.clear();
-    if (Tree* tree = keyspace_.FindTree(key, kBeforeAnyExpiry)) {
-      tree->Reset();
-      keyspace_.TreeChanged(key, *tree);
+    if (keyspace_.HasTree(key)) {
+      MakeAttributes(key);
+      keyspace_.Apply({.type = MutationType::kDrop, .name = key.name}, key, touched_now_);
     }
     known.epoch = facts.epoch;
     known.watermark = facts.watermark;
@@ -258,15 +270,7 @@ void Replica::ApplyTree(const Key& key, const TreeFacts& facts, Touched& touched
 }
 
 void Replica::ApplyAttribute(const Key& key, const SharedMutation& mutation, Touched& touched) {
-  SharedName& name = At(key).Make(key);
-  if (!name.attributes) {
-    name.attributes = std::make_unique<Attributes>();
-    if (const auto view = keyspace_.Find(key, kBeforeAnyExpiry)) {
-      name.attributes->expires_at = view->expires_at;
-      if (view->precision) name.attributes->precision = *view->precision;
-    }
-  }
-  Attributes& known = *name.attributes;
+  Attributes& known = MakeAttributes(key);
   known.candidate = false;
   SawClock(mutation.version.clock);
   if (mutation.attribute == AttributeKind::kExpiry) {
@@ -279,6 +283,12 @@ void Replica::ApplyAttribute(const Key& key, const SharedMutation& mutation, Tou
     known.precision = mutation.precision;
   }
   touched.attributes.emplace_back(key.name);
+  // Who set it saw the counter, so it is a zero that shows.
+  SharedCell* counter = FindCounter(key);
+  if (counter == nullptr || !counter->hidden) return;
+  if (known.expires_at == 0 && known.precision.IsNegative()) return;
+  counter->hidden = false;
+  touched.counters.emplace_back(key.name);
 }
 
 void Replica::ApplyClose(const SharedMutation& mutation, crdt::OriginIndex origin, Lsn to) {
@@ -321,14 +331,15 @@ void Replica::Apply(const SharedMutation& mutation, crdt::OriginIndex origin, Ls
       SawClock(mutation.observation.set.version.clock);
       SharedCell& shared = *CellOf(cell, true);
       shared.hidden = shared.candidate = false;
-      shared.cell.ApplyReset(mutation.observation, known_);
+      shared.cell.ApplyReset(mutation.observation, origin, known_);
       return touched.Add(cell);
     }
     case SharedType::kFold: {
       if (!IsCurrent(cell, mutation.epoch)) return;
       SharedCell& shared = *CellOf(cell, true);
       shared.candidate = false;
-      shared.cell.ApplyFold({.closed = mutation.origin, .into = origin, .lsn = mutation.lsn});
+      shared.cell.ApplyFold({.closed = mutation.origin, .into = origin, .lsn = mutation.lsn},
+                            known_);
       return touched.Add(cell);
     }
     case SharedType::kCell: {
@@ -413,8 +424,9 @@ void Replica::ShowTree(const Key& key, WallMs now) {
   Tree* tree = keyspace_.FindTree(key, kBeforeAnyExpiry);
   if (watches_ != nullptr) watches_->Touch(key.name);
   if (!facts.exists) {
-    if (tree == nullptr) return;
-    keyspace_.Apply({.type = MutationType::kDrop, .name = key.name}, key, now);
+    if (tree != nullptr) {
+      keyspace_.Apply({.type = MutationType::kDrop, .name = key.name}, key, now);
+    }
     return ShowCounter(key, now);
   }
   const bool is_new = tree == nullptr;

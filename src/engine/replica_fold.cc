@@ -23,6 +23,9 @@ struct Replica::Folding {
 void Replica::Close(const OriginId& origin, std::string& log) {
   const auto index = origins_.Add(origin);
   if (!index || *index == own_ || folded_.contains(origin)) return;
+  // The greater of two that close it folds it; the others would not take our word.
+  const auto known = closed_.find(origin);
+  if (known != closed_.end() && known->second.by > own()) return;
   const Lsn at = options_.close_record() + 1;
   closed_[origin] = {own(), at};
   Control({.type = SharedType::kClose, .epoch = epoch_, .origin = *index, .lsn = at}, log);
@@ -31,12 +34,20 @@ void Replica::Close(const OriginId& origin, std::string& log) {
 // Whether every member has the last of the closed origin, and said so after it knew that it is
 // closed: then nobody has more of it.
 bool Replica::AllHaveEnd(const OriginId& closed, const Closed& closing) const {
-  if (bugs.fold_early) return true;
+  if (bugs_.fold_early) return true;
   const Lsn end = applied_.Get(closed);
   return std::all_of(members_.begin(), members_.end(), [&](const NodeId& member) {
     const auto row = rows_.find(member);
     if (row == rows_.end() || row->second.Get(closed) != end) return false;
     return member == options_.node || row->second.Get(own()) >= closing.at;
+  });
+}
+
+// An earlier run of this node may have folded some cells in frames that have not come back here
+// yet; it is closed, too, and has all its frames here when its own end is known.
+bool Replica::AllHaveEnds() const {
+  return std::all_of(closed_.begin(), closed_.end(), [&](const auto& item) {
+    return item.second.by != own() || AllHaveEnd(item.first, item.second);
   });
 }
 
@@ -47,7 +58,7 @@ void Replica::FoldCell(const CellName& cell, SharedCell& shared, Folding& foldin
   const Decimal sum = entry->sum;  // the entry moves
   const crdt::Entry own_entry = AddOwn(shared, sum);
   shared.hidden = hidden;
-  shared.cell.ApplyFold({.closed = folding.closed, .into = own_, .lsn = folding.lsn});
+  shared.cell.ApplyFold({.closed = folding.closed, .into = own_, .lsn = folding.lsn}, known_);
   SharedWriter(origins_, false)
       .WriteEntry(cell, epoch_, false, own_entry.birth, own_entry.sum, folding.log);
   Control({.type = SharedType::kFold,
@@ -124,10 +135,9 @@ bool Replica::FoldShared(Folding& folding) {
 }
 
 bool Replica::FoldSome(std::size_t max_cells, std::string& log) {
-  const auto due = std::find_if(closed_.begin(), closed_.end(), [&](const auto& item) {
-    return item.second.by == own() && AllHaveEnd(item.first, item.second);
-  });
-  if (due == closed_.end()) return false;
+  const auto due = std::find_if(closed_.begin(), closed_.end(),
+                                [&](const auto& item) { return item.second.by == own(); });
+  if (due == closed_.end() || !AllHaveEnds()) return false;
   const OriginId closed = due->first;
   if (!fold_cursor_ || fold_cursor_->closed != closed)
     fold_cursor_ = {.closed = closed, .name = {}};
@@ -275,7 +285,7 @@ void Replica::FreeSome(std::string& log) {
   sweep_partition_ = (sweep_partition_ + 1) % Keyspace::kPartitions;
   if (partitions_[partition]->names().empty()) return;
   if (!sweeps_[partition]) return MarkCandidates(partition);
-  if (bugs.free_unstable || IsStable(sweeps_[partition]->seen)) FreeCandidates(partition, log);
+  if (bugs_.free_unstable || IsStable(sweeps_[partition]->seen)) FreeCandidates(partition, log);
 }
 
 }  // namespace jeton::engine

@@ -56,6 +56,9 @@ void Replica::BeginAs(const OriginId& home, Lsn lsn) {
 
 void Replica::NextRun(const OriginId& own) {
   known_.Set(own_, sent_);
+  for (auto& partition : partitions_) partition->dirty.Clear();
+  dirty_cells_.store(0, std::memory_order_relaxed);
+  controls_.clear();
   own_ = *origins_.Add(own);
   known_.Set(own_, kEverything);
   sent_ = 0;
@@ -102,6 +105,7 @@ void Replica::Clear() {
   SwitchEpoch(0);
   controls_.clear();
   known_ = {};
+  PlantBugs(bugs_);
   applied_ = {};
   rows_.clear();
   closed_.clear();
@@ -288,7 +292,15 @@ bool Replica::LoadState(std::string_view bytes, WallMs now) {
   while (in.ok() && !in.AtEnd()) {
     if (!SharedReader::IsShared(in)) return false;
     reader.Read(in, mutation);
-    if (in.ok()) Apply(mutation, own_, 0, touched);
+    if (!in.ok()) return false;
+    if (mutation.type != SharedType::kTree) {
+      Apply(mutation, own_, 0, touched);
+      continue;
+    }
+    // The view has what the tree has in this epoch already.
+    const Key key = keyspace_.MakeKey(mutation.cell.name);
+    MakeTree(key).facts = mutation.tree;
+    touched.trees.emplace_back(mutation.cell.name);
   }
   Show(touched, now);
   return in.ok();

@@ -96,6 +96,7 @@ void SharedWriter::PutState(const crdt::Cell& state, std::string& out) {
     PutIndex(base.origin, out);
     out.push_back(static_cast<char>(base.kind));
     PutVarint(out, base.cut);
+    PutVarint(out, base.stamp);
     base.sum.EncodeTo(out);
   }
   PutVarint(out, state.folds().size());
@@ -250,6 +251,7 @@ void SharedReader::GetState(ByteReader& in, crdt::Cell& state) {
     if (kind > static_cast<std::uint8_t>(crdt::Base::Kind::kVoid)) in.Fail();
     base.kind = static_cast<crdt::Base::Kind>(kind);
     base.cut = in.Varint();
+    base.stamp = in.Varint();
     base.sum = Decimal::Decode(in);
     if (in.ok()) state.PutBase(base);
   }

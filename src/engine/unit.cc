@@ -56,8 +56,10 @@ void Unit::Drop(const Key& key) {
   const Mutation drop{.type = MutationType::kDrop, .name = key.name};
   Replica* replica = keyspace_.replica();
   if (replica == nullptr) return Record(drop, key);
+  const bool is_tree = keyspace_.HasTree(key);
   replica->Drop(key, keyspace_.IsExpired(key, now_), bytes_);
   Show(drop, key);
+  if (is_tree) replica->TreeWentOutOfView(key, now_);
 }
 
 void Unit::DropIdleZero(const Key& key) {

@@ -41,7 +41,7 @@ void ModelNode::MakeReplica(const OriginId& own) {
                                                               return lsn_;
                                                             },
                                                         .wall_now = [this] { return now_; }});
-  replica_->bugs = options_.bugs;
+  replica_->PlantBugs(options_.bugs);
   replica_->SetMembers(members_);
   keyspace_->set_replica(replica_.get());
 }
