@@ -218,11 +218,24 @@ void Cell::ApplyReset(const Observation& observation, OriginIndex by, const Know
   // What the resetter had seen folded is covered by its view of the origin that took it over.
   for (const Fold& fold : std::vector<Fold>(folds())) {
     if (!IsFolded(fold.closed, known) || FindEntry(fold.closed) != nullptr) continue;
-    for (const auto& seen : observation.components) {
-      if (seen.origin != fold.into || seen.cut < fold.lsn) continue;
-      PutBase({.origin = fold.closed, .kind = Base::Kind::kVoid, .cut = fold.lsn, .sum = 0});
-    }
+    if (!HasSeen(observation, fold)) continue;
+    PutBase({.origin = fold.closed, .kind = Base::Kind::kVoid, .cut = fold.lsn, .sum = 0});
   }
+}
+
+// Whether the resetter knew of the fold, or of one by which what it made went on: that could not
+// begin before every member had the first.
+bool Cell::HasSeen(const Observation& observation, Fold fold) const {
+  for (std::size_t hops = 0; hops <= folds().size(); ++hops) {
+    const bool seen = std::any_of(
+        observation.components.begin(), observation.components.end(),
+        [&](const auto& part) { return part.origin == fold.into && part.cut >= fold.lsn; });
+    if (seen) return true;
+    const Fold* next = FindFold(fold.into);
+    if (next == nullptr) return false;
+    fold = *next;
+  }
+  return false;
 }
 
 void Cell::ApplyFold(const Fold& fold, const Known& known) {
@@ -249,6 +262,15 @@ void Cell::Retire(OriginIndex closed) {
   // An orphan that no reset has made void is part of the value for ever.
   const Base* base = FindBase(closed);
   if (base != nullptr && base->kind == Base::Kind::kSum) return;
+  // What had been folded into it went on with it.
+  if (const Fold* last = FindFold(closed)) {
+    const Fold gone = *last;
+    for (Fold& fold : extra_->folds) {
+      if (fold.into != closed) continue;
+      fold.into = gone.into;
+      fold.lsn = gone.lsn;
+    }
+  }
   std::erase_if(extra_->folds, [&](const Fold& fold) { return fold.closed == closed; });
   std::erase_if(extra_->bases, [&](const Base& old) { return old.origin == closed; });
   DropEmptyExtra();

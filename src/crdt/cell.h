@@ -176,6 +176,7 @@ class Cell {
   void DropEmptyExtra();
   const Fold* FindFold(OriginIndex closed) const;
   bool IsFolded(OriginIndex origin, const Known& known) const;
+  bool HasSeen(const Observation& observation, Fold fold) const;
   bool HolderIsHidden(OriginIndex folded, const Known& known) const;
   void JoinBase(const Observation::Component& component, std::uint64_t stamp, const Known& known);
 

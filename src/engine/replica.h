@@ -73,7 +73,9 @@ class Replica {
   // The counter or tree is gone, with its expiry and precision. `expired`: because its time came.
   void Drop(const Key& key, bool expired, std::string& log);
   // A zero counter goes out of view; nothing is logged, as nothing changes.
-  // The name's tree has gone out of view: a counter that it hid shows again.
+  // The name's tree has come into view by a local change, or gone out of it: so does what the tree
+  // had already, and what it hides.
+  void TreeCameIntoView(const Key& key, WallMs now) { ShowContents(key, now); }
   void TreeWentOutOfView(const Key& key, WallMs now) { ShowCounter(key, now); }
   void HideZero(const Key& key, WallMs now);
   void SetExpiry(const Key& key, WallMs expires_at, std::string& log);
@@ -119,6 +121,10 @@ class Replica {
   // How often everything was flushed; and what is known of a tree, whether it is there or not.
   std::uint64_t epoch() const { return epoch_; }
   TreeFacts FactsOf(const Key& key) const;
+  // Null if the cell is implicit, or not there.
+  const SharedCell* Look(const CellName& cell) { return CellOf(cell, false); }
+  // A line about a cell, for tests and diagnosis.
+  std::string Describe(const CellName& cell);
 
   // ---- closed origins
   struct Closed {
@@ -191,6 +197,7 @@ class Replica {
   void ShowBucket(const Key& key, SharedTree& shared, std::string_view tree_key, Bucket bucket);
   void ShowAttributes(const Key& key, WallMs now);
   void ShowTree(const Key& key, WallMs now);
+  void ShowContents(const Key& key, WallMs now);
 
   void MarkDirty(const CellName& cell, std::uint64_t hash);
   Lsn BirthNow();

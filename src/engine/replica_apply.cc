@@ -56,7 +56,7 @@ bool Replica::HasUncut() const {
 }
 
 std::string Replica::EncodeDirty(SharedWriter& writer) {
-  std::string out, forgotten;
+  std::string out, forgotten, told_tree;
   std::size_t left = dirty_cells();
   for (Keyspace::PartitionId id = 0; id < Keyspace::kPartitions && left > 0; ++id) {
     SharedPartition& partition = *partitions_[id];
@@ -67,7 +67,17 @@ std::string Replica::EncodeDirty(SharedWriter& writer) {
     }
     for (std::size_t i = 0; i < count; ++i) {
       const CellName cell = DecodeCellId(partition.dirty[i]);
-      if (!IsCurrent(cell, epoch_)) continue;
+      if (!IsCurrent(cell, epoch_)) {
+        // Emptied or trimmed away meanwhile, by what a receiver may not know yet.
+        if (!cell.in_tree || cell.name == told_tree) continue;
+        told_tree = cell.name;
+        writer.Write({.type = SharedType::kTree,
+                      .cell = {.name = cell.name},
+                      .epoch = epoch_,
+                      .tree = FactsOf(keyspace_.MakeKey(cell.name))},
+                     out);
+        continue;
+      }
       if (const SharedCell* shared = CellOf(cell, false)) {
         const crdt::Entry* entry = shared->cell.FindEntry(own_);
         writer.WriteEntry(cell, epoch_, entry == nullptr, entry != nullptr ? entry->birth : 0,
@@ -447,7 +457,18 @@ void Replica::ShowTree(const Key& key, WallMs now) {
       it = it->second.empty() ? shared.keys.erase(it) : std::next(it);
     }
   }
-  if (!is_new) return;
+  if (is_new) ShowContents(key, now);
+}
+
+// What a tree that was not in view holds.
+void Replica::ShowContents(const Key& key, WallMs now) {
+  SharedTree& shared = MakeTree(key);
+  if (shared.facts.watermark != Tree::kNoWatermark) {
+    keyspace_.Apply(TreeMutation{.type = TreeMutationType::kTrim,
+                                 .tree = key.name,
+                                 .range = {shared.facts.watermark, shared.facts.watermark}},
+                    key);
+  }
   for (auto next = shared.keys.begin(); next != shared.keys.end();) {
     const std::string tree_key = next->first;
     std::vector<Bucket> buckets;

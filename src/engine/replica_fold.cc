@@ -232,7 +232,10 @@ void Replica::FreeCandidates(Keyspace::PartitionId partition, std::string& log) 
     shared.candidate = false;
     shared.cell.DropUselessBases(known_);
     const crdt::Entry* entry = shared.cell.FindEntry(own_);
-    if (entry != nullptr && !folding && shared.cell.Contribution(*entry, known_).IsZero()) {
+    // A zero that everybody sees does so by its entry.
+    const bool shows = !shared.hidden && shared.cell.entries().size() == 1 && !shared.cell.set();
+    if (entry != nullptr && !folding && !shows &&
+        shared.cell.Contribution(*entry, known_).IsZero()) {
       shared.cell.RemoveEntry(own_);
       shared.cell.RemoveBase(own_);
       ever_freed_ = true;
@@ -271,7 +274,10 @@ void Replica::ForgetIfUseless(Keyspace::PartitionId partition) {
     if (name.tree) {
       auto& keys = name.tree->keys;
       for (auto item = keys.begin(); item != keys.end();) {
-        std::erase_if(item->second, [](const auto& cell) { return cell.second.cell.empty(); });
+        // What is in view and not here counts as the home origin's.
+        std::erase_if(item->second, [&](const auto& cell) {
+          return cell.second.cell.empty() && !ViewOf(key, item->first, cell.first);
+        });
         item = item->second.empty() ? keys.erase(item) : std::next(item);
       }
     }

@@ -357,4 +357,50 @@ std::map<OriginId, std::uint64_t> Replica::Digest() {
   return digest;
 }
 
+std::string Replica::Describe(const CellName& cell) {
+  const auto name_of = [&](crdt::OriginIndex index) {
+    const OriginId& id = origins_.IdOf(index);
+    std::string text;
+    constexpr char kHex[] = "0123456789abcdef";
+    for (std::size_t i = 4; i < 8; ++i) {
+      text.push_back(kHex[id[i] >> 4]);
+      text.push_back(kHex[id[i] & 15]);
+    }
+    return text;
+  };
+  const SharedCell* shared = Look(cell);
+  std::map<std::string, std::string> entries;
+  if (shared == nullptr) {
+    const Key key = keyspace_.MakeKey(cell.name);
+    const auto value = cell.in_tree ? ViewOf(key, cell.key, cell.bucket) : ViewOf(key);
+    if (!value) return "nothing | ";
+    return "entry " + name_of(home_) + " born 0 sum " + value->ToString() + "; | implicit";
+  }
+  for (const crdt::Entry& entry : shared->cell.entries()) {
+    entries[name_of(entry.origin)] =
+        " born " + std::to_string(entry.birth) + " sum " + entry.sum.ToString() + "; ";
+  }
+  std::string text;
+  for (const auto& [name, entry] : entries) text += "entry " + name + entry;
+  text += "| ";
+  for (const crdt::Entry& entry : shared->cell.entries()) {
+    text += "known " + name_of(entry.origin) +
+            (entry.origin == own_ ? " all" : " " + std::to_string(known_.Of(entry.origin))) + "; ";
+  }
+  for (const crdt::Base& base : shared->cell.bases()) {
+    const char* kinds[] = {"sum ", "absent ", "void "};
+    text += "base " + name_of(base.origin) + " cut " + std::to_string(base.cut) + " stamp " +
+            std::to_string(base.stamp) + " " + kinds[static_cast<int>(base.kind)] +
+            base.sum.ToString() + "; ";
+  }
+  for (const crdt::Fold& fold : shared->cell.folds()) {
+    text += "fold " + name_of(fold.closed) + " into " + name_of(fold.into) + " at " +
+            std::to_string(fold.lsn) + "; ";
+  }
+  if (const crdt::SetRegister* set = shared->cell.set()) {
+    text += "set " + set->value.ToString() + (set->present ? "" : " (gone)") + "; ";
+  }
+  return text + (shared->hidden ? "hidden" : "");
+}
+
 }  // namespace jeton::engine

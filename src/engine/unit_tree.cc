@@ -10,11 +10,14 @@ void Unit::CreateTree(const Key& name, const TreeSettings& settings) {
   const TreeMutation create{
       .type = TreeMutationType::kCreate, .tree = name.name, .settings = settings};
   if (Replica* replica = keyspace_.replica()) {
+    const bool is_new = !keyspace_.HasTree(name);
     replica->CreateTree(name, settings, bytes_);
+    keyspace_.Apply(create, name);
+    if (is_new) replica->TreeCameIntoView(name, now_);
   } else {
     EncodeTreeMutation(create, false, bytes_);
+    keyspace_.Apply(create, name);
   }
-  keyspace_.Apply(create, name);
   ++changes_;
   watches_.Touch(name.name);
 }

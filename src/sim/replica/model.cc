@@ -187,6 +187,13 @@ void World::CheckCell(std::size_t n, int cell, const Ledger::Counts& known, cons
   }
   const Decimal expected = ledger_.Expected(cell, scope, known);
   if (*shown == expected) return;
+  if (options_.trace) {
+    Event("cell: " + At(n).replica().Describe({.name = where.name,
+                                               .in_tree = where.in_tree,
+                                               .key = where.key,
+                                               .bucket = where.bucket,
+                                               .tree_epoch = scope.tree_epoch}));
+  }
   Fail(std::string(when) + ": node " + std::to_string(n) + " shows " + shown->ToString() +
        " and not " + expected.ToString() + " as " + where.name +
        (where.in_tree ? "/" + where.key + "@" + std::to_string(where.bucket) : ""));
@@ -397,6 +404,17 @@ void World::Compare() {
     auto ours = At(0).KnownVector(), theirs = At(n).KnownVector();
     if (!(ours == theirs)) return Fail(who + " know different things");
     if (At(0).replica().Digest() != At(n).replica().Digest()) {
+      for (const LedgerCell& cell : ledger_.cells()) {
+        if (!options_.trace) break;
+        const engine::CellName name{
+            .name = cell.name,
+            .in_tree = cell.in_tree,
+            .key = cell.key,
+            .bucket = cell.bucket,
+            .tree_epoch = cell.in_tree ? ScopeOf(At(0), cell).tree_epoch : 0};
+        const std::string a = At(0).replica().Describe(name), b = At(n).replica().Describe(name);
+        if (a.substr(0, a.find('|')) != b.substr(0, b.find('|'))) Event(cell.name + "/" + cell.key + ": " + a + " | " + b);
+      }
       return Fail(who + " have different digests");
     }
     for (const LedgerCell& cell : ledger_.cells()) {
