@@ -213,6 +213,7 @@ class Replica {
   void PutExpiry(const Key& key, WallMs expires_at, const crdt::Version& version, std::string& log);
 
   void Apply(const SharedMutation& mutation, crdt::OriginIndex origin, Lsn to, Touched& touched);
+  void RaiseTreeEpoch(const CellName& cell, Touched& touched);
   void ApplyEntry(const SharedMutation& mutation, crdt::OriginIndex origin, Touched& touched);
   bool ApplyImplicit(const SharedMutation& mutation);
   void ApplyAttribute(const Key& key, const SharedMutation& mutation, Touched& touched);

@@ -227,20 +227,21 @@ bool Replica::ApplyImplicit(const SharedMutation& mutation) {
   return true;
 }
 
+// Whoever wrote of the cell may know of a drop or reset of its tree that has not come here yet.
+void Replica::RaiseTreeEpoch(const CellName& cell, Touched& touched) {
+  if (!cell.in_tree || cell.tree_epoch == 0) return;
+  const Key key = keyspace_.MakeKey(cell.name);
+  const SharedName* name = At(key).Find(key);
+  if (name != nullptr && name->tree && name->tree->facts.epoch >= cell.tree_epoch) return;
+  TreeFacts facts = MakeTree(key).facts;
+  facts.epoch = cell.tree_epoch;
+  facts.watermark = Tree::kNoWatermark;
+  ApplyTree(key, facts, touched);
+}
+
 void Replica::ApplyEntry(const SharedMutation& mutation, crdt::OriginIndex origin,
                          Touched& touched) {
   const CellName& cell = mutation.cell;
-  if (cell.in_tree) {
-    // Whoever wrote it may know of a drop or reset of the tree that has not come here yet.
-    const Key key = keyspace_.MakeKey(cell.name);
-    const SharedName* name = At(key).Find(key);
-    const std::uint64_t epoch = name != nullptr && name->tree ? name->tree->facts.epoch : 0;
-    if (cell.tree_epoch > epoch) {
-      TreeFacts facts = MakeTree(key).facts;
-      facts.epoch = cell.tree_epoch;
-      ApplyTree(key, facts, touched);
-    }
-  }
   const bool plain = origin == home_ && mutation.birth == 0 && !mutation.gone;
   if (plain && ApplyImplicit(mutation)) return;
   SharedCell& shared = *CellOf(cell, true);
@@ -328,6 +329,7 @@ void Replica::Apply(const SharedMutation& mutation, crdt::OriginIndex origin, Ls
   }
   if (mutation.epoch < epoch_) return;
   if (mutation.epoch > epoch_) SwitchEpoch(mutation.epoch);
+  RaiseTreeEpoch(cell, touched);
   switch (mutation.type) {
     case SharedType::kTree:
       return ApplyTree(keyspace_.MakeKey(cell.name), mutation.tree, touched);
