@@ -94,6 +94,9 @@ class Replica {
   // How many cells and bytes wait for the next cut; any thread.
   std::size_t dirty_cells() const { return dirty_cells_.load(std::memory_order_relaxed); }
   bool HasUncut() const;
+  // Whether anything was ever said of a name, beside what the keyspace shows: frames alone say
+  // nothing, since members tell their rows with no counter anywhere. Exclusive.
+  bool KnowsNames() const;
   // The next frame of the own log, whose last record is `to`; `row` is what the node holds durably.
   // Empty if nothing has changed and `row_too` is false.
   std::optional<std::string> Cut(Lsn to, const crdt::VersionVector& row, bool row_too);

@@ -55,6 +55,11 @@ bool Replica::HasUncut() const {
   return dirty_cells() > 0 || !controls_.empty();
 }
 
+bool Replica::KnowsNames() const {
+  const auto has_names = [](const auto& partition) { return !partition->names().empty(); };
+  return epoch_ != 0 || std::any_of(partitions_.begin(), partitions_.end(), has_names);
+}
+
 std::string Replica::EncodeDirty(SharedWriter& writer) {
   std::string out, forgotten, told_tree;
   std::size_t left = dirty_cells();

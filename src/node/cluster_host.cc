@@ -34,8 +34,8 @@ std::vector<OriginId> Cluster::OwnOrigins() const {
 }
 
 bool Cluster::IsEmpty() const {
-  const std::shared_lock turn(node_.state().turn_lock);
-  return node_.keyspace().size(0) == 0 && (!replica_ || replica_->applied().empty());
+  const std::lock_guard turn(node_.state().turn_lock);
+  return node_.keyspace().size(0) == 0 && (!replica_ || !replica_->KnowsNames());
 }
 
 Status Cluster::AdoptCluster(const ClusterId& cluster) {

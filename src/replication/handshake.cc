@@ -225,11 +225,16 @@ Status Replicator::Impl::AdoptAgreed(Now now, const Link& link) {
   if (Status adopted = host_.AdoptCluster(*agreed); !adopted) return adopted;
   cluster_ = host_.cluster();
   Note(false, "this node belongs to cluster " + ShortClusterName(cluster_) + " now");
-  // The members that it had are asked to come along: they are dialed again.
+  // The members that it had are asked to come along: they are dialed again. So is one that was met
+  // a moment ago and whose record is not here yet.
+  std::vector<Address> again;
   for (auto& [id, other] : links_) {
     if (other.get() == &link || other->state == LinkState::kDialing) continue;
+    const bool met = other->dialed && other->meet && other->Up() && !IsMember(other->peer.node);
+    if (met) again.push_back(other->target);
     CloseLink(now, *other, "this node has just joined another cluster");
   }
+  for (const Address& address : again) (void)Meet(now, address, false);
   return {};
 }
 
