@@ -25,15 +25,19 @@ T GetFixed(const char* bytes) {
   return value;
 }
 
-inline void PutVarint(std::string& out, std::uint64_t value) {
-  char bytes[10];
-  int n = 0;
+// Writes at most 10 bytes; returns their end.
+inline char* PutVarintAt(char* out, std::uint64_t value) {
   while (value >= 0x80) {
-    bytes[n++] = static_cast<char>(value | 0x80);
+    *out++ = static_cast<char>(value | 0x80);
     value >>= 7;
   }
-  bytes[n++] = static_cast<char>(value);
-  out.append(bytes, static_cast<std::size_t>(n));
+  *out++ = static_cast<char>(value);
+  return out;
+}
+
+inline void PutVarint(std::string& out, std::uint64_t value) {
+  char bytes[10];
+  out.append(bytes, static_cast<std::size_t>(PutVarintAt(bytes, value) - bytes));
 }
 
 inline std::uint64_t ZigZag(std::int64_t value) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <map>
 
 #include "base/text.h"
@@ -67,6 +68,10 @@ bool AllSurelyFit(const TreePlace& place, std::span<const TreeAdd> adds) {
     together = *sum;
   }
   if (!place) return true;
+  // Values of 64 bits, the rule, are far inside the range: no look at each is needed.
+  const Decimal most = Magnitude(std::numeric_limits<std::int64_t>::min());
+  if (place.tree->integers_only() && Decimal::Add(together, most)) [[likely]]
+    return true;
   bool fit = true;
   const auto key_of = [&](std::size_t i) { return adds[i].key; };
   ForEachKey(*place.tree, adds.size(), key_of, [&](std::size_t i, const TreeKey& key) {
@@ -212,12 +217,19 @@ Status AddAll(Context& ctx, TreePlace& place, std::span<const TreeAdd> adds,
   }
   if (values != nullptr) values->reserve(adds.size());
   Tree& tree = TreeToChange(ctx, place);
-  const auto key_of = [&](std::size_t i) { return adds[i].key; };
-  ForEachKey(tree, adds.size(), key_of, [&](std::size_t i, const TreeKey& key) {
-    const auto value = ctx.unit.AddToBucket(place.name, tree, key, adds[i].bucket, adds[i].delta);
-    ASSERT(value.has_value());
-    if (values != nullptr) values->push_back(*value);
-  });
+  std::array<engine::Unit::BucketAdd, kBatch> batch;
+  for (std::size_t begin = 0; begin < adds.size(); begin += kBatch) {
+    const std::size_t size = std::min(kBatch, adds.size() - begin);
+    for (std::size_t i = 0; i < size; ++i) {
+      const TreeAdd& add = adds[begin + i];
+      batch[i] = {.key = tree.MakeKey(add.key), .bucket = add.bucket, .delta = add.delta};
+      tree.Prefetch(batch[i].key);
+    }
+    for (std::size_t i = 0; i < size; ++i) tree.PrefetchRecord(batch[i].key);
+    ctx.unit.AddToBuckets(place.name, tree, {batch.data(), size});
+    if (values == nullptr) continue;
+    for (std::size_t i = 0; i < size; ++i) values->push_back(batch[i].value);
+  }
   return {};
 }
 

@@ -161,31 +161,6 @@ KeyRecord* KeyRecord::Rebuild(Slab& slab, const std::vector<Cell>& cells) {
 
 // ---- reading
 
-std::size_t KeyRecord::KeyOffset() const {
-  std::size_t offset = CountOffset();
-  if (!IsSingle()) offset += 8 + (value_code() == kWide ? sizeof(Sum) : 8);
-  return bytes()[1] == kLongKey ? offset + 4 : offset;
-}
-
-std::size_t KeyRecord::KeySize() const {
-  return bytes()[1] < kLongKey ? bytes()[1] : Load<std::uint32_t>(KeyOffset() - 4);
-}
-
-std::string_view KeyRecord::KeyBytes() const {
-  return {reinterpret_cast<const char*>(bytes()) + KeyOffset(), KeySize()};
-}
-
-std::uint64_t KeyRecord::Number() const {
-  std::uint64_t number = 0;
-  std::memcpy(&number, bytes() + KeyOffset(), bytes()[1]);
-  return number;
-}
-
-bool KeyRecord::HasName(const TreeKey& key) const {
-  if (key.is_number) return IsNumber() && Number() == key.number;
-  return !IsNumber() && KeyBytes() == key.text;
-}
-
 std::uint64_t KeyRecord::HashWith(std::uint64_t seed) const {
   return (IsNumber() ? MakeNumberKey(Number(), seed) : MakeTextKey(Text(), seed)).hash;
 }
@@ -258,6 +233,16 @@ Sum KeyRecord::SumOf(Index from, Index to) const {
   return sum;
 }
 
+Sum KeyRecord::SumIn(const BucketRange& range) const {
+  if (IsSingle()) return range.Contains(base()) ? Sum(ValueAt(0)) : Sum();
+  if (range.empty()) return {};
+  const Index n = count();
+  const Index from = LowerBound(range.first);
+  Index to = LowerBound(range.last);
+  if (to < n && BucketAt(to) == range.last) ++to;
+  return SumOf(from, std::max(from, to));
+}
+
 KeyRecord::Index KeyRecord::LowerBound(Bucket bucket) const {
   const Index n = count();
   // Today's bucket is the last one, and most keys are asked for today.
@@ -285,7 +270,20 @@ void KeyRecord::AppendCells(Index from, Index to, std::vector<Cell>& cells) cons
 // ---- writing
 
 void KeyRecord::PutInteger(std::size_t values, Index i, std::int64_t value) {
-  std::memcpy(bytes() + values + i * value_size(), &value, value_size());
+  std::uint8_t* at = bytes() + values + i * value_size();
+  switch (value_code()) {  // a copy of a size that is not known is a call
+    case 0:
+      *at = static_cast<std::uint8_t>(value);
+      return;
+    case 1:
+      std::memcpy(at, &value, 2);
+      return;
+    case 2:
+      std::memcpy(at, &value, 4);
+      return;
+    default:
+      std::memcpy(at, &value, 8);
+  }
 }
 
 void KeyRecord::PutValue(Index i, const Decimal& value) {
@@ -300,6 +298,33 @@ void KeyRecord::PutBucket(Index i, Bucket bucket) {
 
 bool KeyRecord::Fits(const Decimal& value) const {
   return value_code() == kWide || (value.IsInt64() && WidthCode(value.Int64()) <= value_code());
+}
+
+std::optional<std::int64_t> KeyRecord::AddInPlace(Bucket bucket, std::int64_t delta) {
+  if (value_code() == kWide) return std::nullopt;
+  Index i = 0;
+  if (IsSingle()) {
+    if (bucket != base()) return std::nullopt;
+  } else {
+    i = LowerBound(bucket);
+    if (i == count() || BucketAt(i) != bucket) return std::nullopt;
+  }
+  const std::size_t values = ValuesOffset();
+  std::int64_t value = 0;
+  if (__builtin_add_overflow(IntegerAt(values, i), delta, &value)) return std::nullopt;
+  const int unused = 64 - (8 << value_code());
+  if (static_cast<std::int64_t>(static_cast<std::uint64_t>(value) << unused) >> unused != value) {
+    return std::nullopt;
+  }
+  if (!IsSingle()) {
+    std::int64_t total = 0;
+    if (__builtin_add_overflow(Load<std::int64_t>(TotalOffset()), delta, &total)) {
+      return std::nullopt;
+    }
+    Save(TotalOffset(), total);
+  }
+  PutInteger(values, i, value);
+  return value;
 }
 
 KeyRecord* KeyRecord::Store(Slab& slab, Index i, const Decimal& value) {

@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,10 +48,15 @@ class KeyRecord {
   void Destroy(Slab& slab) { slab.Free(this, Size()); }
   std::size_t Size() const;
 
-  bool HasName(const TreeKey& key) const;
+  bool HasName(const TreeKey& key) const {
+    if (key.is_number) return IsNumber() && Number() == key.number;
+    return !IsNumber() && KeyBytes() == key.text;
+  }
   std::uint64_t HashWith(std::uint64_t seed) const;
   bool IsNumber() const { return (flags() & kNumberBit) != 0; }
-  std::uint64_t Number() const;                         // if IsNumber()
+  std::uint64_t Number() const {  // if IsNumber()
+    return LoadShort(bytes() + KeyOffset(), bytes()[1]);
+  }
   std::string_view Text() const { return KeyBytes(); }  // if not
 
   Index count() const { return IsSingle() ? 1 : Load<Index>(CountOffset()); }
@@ -64,6 +70,12 @@ class KeyRecord {
   // Appends [from, to).
   void AppendCells(Index from, Index to, std::vector<Cell>& cells) const;
 
+  // The sum over a range of buckets.
+  Sum SumIn(const BucketRange& range) const;
+
+  // Adds to a bucket that is there. Empty, and nothing changed, if that takes more than a load and
+  // a store: the bucket is not there, or a number would need more bytes.
+  std::optional<std::int64_t> AddInPlace(Bucket bucket, std::int64_t delta);
   // The i-th bucket gets `value`. Returns the record, which may have moved.
   KeyRecord* Store(Slab& slab, Index i, const Decimal& value);
   // A new bucket at its place i. Returns the record, which may have moved.
@@ -115,9 +127,17 @@ class KeyRecord {
   }
   std::size_t CountOffset() const { return (flags() & kWideBaseBit) != 0 ? 10 : 6; }
   std::size_t TotalOffset() const { return CountOffset() + 8; }
-  std::size_t KeyOffset() const;
-  std::size_t KeySize() const;
-  std::string_view KeyBytes() const;
+  std::size_t KeyOffset() const {
+    std::size_t offset = CountOffset();
+    if (!IsSingle()) offset += 8 + (value_code() == kWide ? sizeof(Sum) : 8);
+    return bytes()[1] == kLongKey ? offset + 4 : offset;
+  }
+  std::size_t KeySize() const {
+    return bytes()[1] < kLongKey ? bytes()[1] : Load<std::uint32_t>(KeyOffset() - 4);
+  }
+  std::string_view KeyBytes() const {
+    return {reinterpret_cast<const char*>(bytes()) + KeyOffset(), KeySize()};
+  }
   std::size_t BucketsOffset() const { return KeyOffset() + KeySize(); }
   std::size_t ValuesOffset() const {
     return BucketsOffset() + (IsSingle() ? 0 : capacity() * bucket_size());
@@ -128,6 +148,20 @@ class KeyRecord {
   void PutBucket(Index i, Bucket bucket);
   void ChangeTotal(const Sum& minus, const Sum& plus);
 
+  // A number of up to 8 bytes, without a loop and without a byte beyond.
+  static std::uint64_t LoadShort(const std::uint8_t* at, std::size_t size) {
+    if (size >= 4) {
+      std::uint32_t low;
+      std::uint32_t high;
+      std::memcpy(&low, at, 4);
+      std::memcpy(&high, at + size - 4, 4);
+      return low | std::uint64_t{high} << (8 * (size - 4));
+    }
+    if (size == 0) return 0;
+    const std::size_t middle = size / 2;
+    return at[0] | std::uint64_t{at[middle]} << (8 * middle) |
+           std::uint64_t{at[size - 1]} << (8 * (size - 1));
+  }
   template <typename T>
   T Load(std::size_t offset) const {
     T value;

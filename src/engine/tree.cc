@@ -93,8 +93,10 @@ Decimal Tree::Get(const TreeKey& key, Bucket bucket) const {
 }
 
 Decimal Tree::SumOf(const TreeKey& key, const BucketRange& range) const {
-  const auto view = Find(key);
-  return view ? view->SumOf(range) : Decimal();
+  const KeyTable::Slot* slot = table_->Find(key.hash, key);
+  if (slot == nullptr) return {};
+  const BucketRange live{std::max(range.first, watermark_), range.last};
+  return KeyTable::RecordAt(*slot)->SumIn(live).value();
 }
 
 Decimal Tree::Total(const TreeKey& key) const {
@@ -130,7 +132,14 @@ std::optional<Decimal> Tree::Add(const TreeKey& key, Bucket bucket, const Decima
     if (bucket >= watermark_) InsertKey(key, {{bucket, delta}});
     return delta;
   }
-  const KeyRecord* record = KeyTable::RecordAt(*slot);
+  KeyRecord* record = KeyTable::RecordAt(*slot);
+  if (delta.IsInt64()) {
+    if (const auto value = record->AddInPlace(bucket, delta.Int64())) {
+      index_.At(bucket).sum.AddInteger(delta.Int64());
+      total_.AddInteger(delta.Int64());
+      return Decimal(*value);
+    }
+  }
   const KeyRecord::Index i = record->LowerBound(bucket);
   if (i == record->count() || record->BucketAt(i) != bucket) {
     if (bucket >= watermark_) InsertAt(slot, i, bucket, delta);
@@ -212,6 +221,7 @@ std::uint64_t Tree::Reset() {
   table_ = NewTable(home_);
   index_ = {};
   total_ = {};
+  integers_only_ = true;
   keys_ = buckets_ = record_bytes_ = 0;
   pruned_to_ = watermark_;
   return keys;
@@ -220,7 +230,8 @@ std::uint64_t Tree::Reset() {
 // The key's slot, with nothing before the watermark in its record; null if it is not there.
 KeyTable::Slot* Tree::FindPruned(const TreeKey& key) {
   KeyTable::Slot* slot = table_->Find(key.hash, key);
-  if (slot == nullptr || KeyTable::RecordAt(*slot)->first() >= watermark_) return slot;
+  if (slot == nullptr || watermark_ == kNoWatermark) return slot;
+  if (KeyTable::RecordAt(*slot)->first() >= watermark_) return slot;
   return PruneSlot(key.hash, slot) ? slot : nullptr;
 }
 
@@ -247,6 +258,7 @@ void Tree::InsertKey(const TreeKey& key, const std::vector<Cell>& cells) {
     entry.sum.Add(cell.value);
     ++entry.keys;
     total_.Add(cell.value);
+    integers_only_ &= cell.value.IsInt64();
   }
   ++index_.At(cells.back().bucket).newest_of;
   ++keys_;
@@ -255,6 +267,7 @@ void Tree::InsertKey(const TreeKey& key, const std::vector<Cell>& cells) {
 
 void Tree::StoreAt(KeyTable::Slot* slot, KeyRecord::Index i, Bucket bucket, const Decimal& old,
                    const Decimal& value) {
+  integers_only_ &= value.IsInt64();
   const std::uint64_t before = home_.slab.used_bytes();
   KeyTable::Replace(slot, KeyTable::RecordAt(*slot)->Store(home_.slab, i, value));
   record_bytes_ += home_.slab.used_bytes() - before;
@@ -266,6 +279,7 @@ void Tree::StoreAt(KeyTable::Slot* slot, KeyRecord::Index i, Bucket bucket, cons
 }
 
 void Tree::InsertAt(KeyTable::Slot* slot, KeyRecord::Index i, Bucket bucket, const Decimal& value) {
+  integers_only_ &= value.IsInt64();
   KeyRecord* record = KeyTable::RecordAt(*slot);
   const bool newest = i == record->count();
   if (newest) --index_.At(record->last()).newest_of;

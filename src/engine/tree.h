@@ -108,6 +108,8 @@ class Tree {
   std::uint64_t keys() const { return keys_; }
   std::uint64_t buckets() const { return buckets_; }
   std::uint64_t bytes() const;
+  // No bucket holds anything but integers of 64 bits. False is a perhaps.
+  bool integers_only() const { return integers_only_; }
   Decimal Total() const { return total_.value(); }
   // Costs what the distinct buckets in the range cost, whatever the number of keys.
   Decimal SumOf(const BucketRange& range) const;
@@ -183,6 +185,7 @@ class Tree {
   std::uint64_t keys_ = 0;     // live ones; the table may hold more until they are pruned
   std::uint64_t buckets_ = 0;  // live ones
   std::uint64_t record_bytes_ = 0;
+  bool integers_only_ = true;
   Bucket watermark_ = kNoWatermark;
   Bucket pruned_to_ = kNoWatermark;
   Bucket pruning_to_ = kNoWatermark;  // the watermark when this round of pruning began

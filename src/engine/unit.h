@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "engine/keyspace.h"
@@ -44,6 +45,14 @@ class Unit {
   // bucket with Tree::CheckWritable, and for all or nothing the sums with Tree::CanAdd, before.
   std::optional<Decimal> AddToBucket(const Key& name, Tree& tree, const TreeKey& key, Bucket bucket,
                                      const Decimal& delta);
+  // The same for several keys, whose sums cannot leave the range.
+  struct BucketAdd {
+    TreeKey key;
+    Bucket bucket = 0;
+    Decimal delta;
+    Decimal value = {};  // the bucket's new one
+  };
+  void AddToBuckets(const Key& name, Tree& tree, std::span<BucketAdd> adds);
   void SetBucket(const Key& name, Tree& tree, const TreeKey& key, Bucket bucket,
                  const Decimal& value);
   // How many buckets went; nothing is recorded for none.

@@ -1,4 +1,5 @@
 // The part of Unit that is about trees.
+#include "base/assert.h"
 #include "engine/replica.h"
 #include "engine/unit.h"
 
@@ -39,6 +40,26 @@ std::optional<Decimal> Unit::AddToBucket(const Key& name, Tree& tree, const Tree
   EncodeTreeBucket(name.name, SameTree(tree), key, bucket, *value, delta, bytes_);
   Touched(name, tree);
   return value;
+}
+
+void Unit::AddToBuckets(const Key& name, Tree& tree, std::span<BucketAdd> adds) {
+  if (adds.empty()) return;
+  if (keyspace_.replica() != nullptr) {
+    for (BucketAdd& add : adds) {
+      const auto value = AddToBucket(name, tree, add.key, add.bucket, add.delta);
+      ASSERT(value.has_value());
+      add.value = *value;
+    }
+    return;
+  }
+  for (BucketAdd& add : adds) {
+    const auto value = tree.Add(add.key, add.bucket, add.delta);
+    ASSERT(value.has_value());
+    add.value = *value;
+    EncodeTreeBucket(name.name, SameTree(tree), add.key, add.bucket, add.value, add.delta, bytes_);
+  }
+  changes_ += adds.size() - 1;
+  Touched(name, tree);
 }
 
 void Unit::SetBucket(const Key& name, Tree& tree, const TreeKey& key, Bucket bucket,
