@@ -214,6 +214,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   std::string forgotten_alarm_;
   replication::Address announced_;
   Now now_;                    // of the last call of the peer loop
+  bool recovering_ = true;     // there is no log to write yet
   Lsn replayed_ = 0;           // the last LSN of the run that is being replayed
   std::size_t reachable_ = 0;  // other nodes
   MonoNs frame_interval_ = 10 * kNsPerMs;

@@ -66,10 +66,11 @@ Status Cluster::Activate() {
 void Cluster::MakeReplica(const OriginId& own) {
   replica_ = std::make_unique<engine::Replica>(
       node_.keyspace(), &node_.state().watches,
-      engine::Replica::Options{.node = node_id(),
-                               .own = own,
-                               .close_record = [this] { return node_.CloseRecord(); },
-                               .wall_now = [this] { return node_.environment().wall_now(); }});
+      engine::Replica::Options{
+          .node = node_id(),
+          .own = own,
+          .close_record = [this] { return recovering_ ? replayed_ : node_.CloseRecord(); },
+          .wall_now = [this] { return node_.environment().wall_now(); }});
   node_.keyspace().set_replica(replica_.get());
 }
 

@@ -94,6 +94,7 @@ Result<bool> Cluster::ReplayRecord(const LogRecord& record, WallMs now) {
 }
 
 Status Cluster::BeginRun(const std::optional<OriginId>& last_origin, Lsn) {
+  recovering_ = false;
   if (!replica_) return {};
   const OriginId before = replica_->own();
   if (last_origin && *last_origin == before) {
