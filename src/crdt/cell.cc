@@ -243,6 +243,9 @@ void Cell::ApplyFold(const Fold& fold, const Known& known) {
   PutFold(fold);
   const Base* base = FindBase(fold.closed);
   if (base == nullptr || base->kind != Base::Kind::kAbsent || known.bugs.no_void) return;
+  // A reset that was made before there was an entry leaves nothing to subtract. One that knew the
+  // origin to its end and saw none had seen the fold.
+  if (known.Of(fold.closed) > base->cut) return RemoveBase(fold.closed);
   PutBase({.origin = fold.closed, .kind = Base::Kind::kVoid, .cut = base->cut, .sum = 0});
 }
 

@@ -210,6 +210,7 @@ void Replica::Drop(const Key& key, bool expired, std::string& log) {
   if (!is_tree) return Reset({.name = key.name}, MakeCounter(key), 0, false, log);
   SharedTree& shared = MakeTree(key);
   shared.keys.clear();
+  shared.emptied = last_copy_;
   ++shared.facts.epoch;
   shared.facts.exists = false;
   shared.facts.version = NextVersion();
@@ -370,6 +371,7 @@ void Replica::TrimTree(const Key& key, const Tree&, Bucket first_live, std::stri
 void Replica::ResetTree(const Key& key, std::string& log) {
   SharedTree& shared = MakeTree(key);
   shared.keys.clear();
+  shared.emptied = last_copy_;
   ++shared.facts.epoch;
   Control({.type = SharedType::kTree,
            .cell = {.name = key.name},

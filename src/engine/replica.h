@@ -159,9 +159,20 @@ class Replica {
   std::string EncodeControl(Lsn end) const;
   // `as_guest`: it is another node's; who this one is and what it has sent stay.
   bool DecodeControl(std::string_view bytes, bool as_guest);
+  // A copy of the state (a snapshot, a transfer) takes a while. First, at the moment of
+  // EncodeControl, BeginCopy, then all of the keyspace's records of a partition, then its
+  // EncodeState, then EndCopy. What changes meanwhile is in the log or in frames, and comes after
+  // it; but until EndCopy a cell with a state of its own is not turned into one that follows from
+  // the view, which the copy may have as it was before.
+  std::uint64_t BeginCopy() {
+    ++copies_;
+    return ++last_copy_;
+  }
+  void EndCopy() { --copies_; }
   // Everything about names that the keyspace's own records do not say, in slices; done when the
   // cursor says so. Load with LoadState after the keyspace's records.
   struct StateCursor {
+    std::uint64_t copy = ~std::uint64_t{0};  // what BeginCopy said
     std::string name;
     std::string key;  // of the tree `name`, to go on from
     bool begun = false;
@@ -242,6 +253,7 @@ class Replica {
   void FreeCandidates(Keyspace::PartitionId partition, std::string& log);
   void ForgetIfUseless(Keyspace::PartitionId partition);
   void RetireStable();
+  void MakeAllBuckets(const Key& key, const Tree& tree);
   crdt::VersionVector VectorWithOwn(Lsn own) const;
   void LoadControlMaps(ByteReader& in);
 
@@ -264,6 +276,8 @@ class Replica {
   std::map<OriginId, Lsn> folded_;
   std::vector<std::unique_ptr<SharedPartition>> partitions_;
   std::atomic<std::size_t> dirty_cells_{0};
+  std::atomic<std::uint64_t> copies_{0};  // under way
+  std::atomic<std::uint64_t> last_copy_{0};
 
   mutable SpinLock control_lock_;  // of what follows
   crdt::HybridClock clock_;

@@ -272,6 +272,7 @@ void Replica::ApplyTree(const Key& key, const TreeFacts& facts, Touched& touched
     }
     known.epoch = facts.epoch;
     known.watermark = facts.watermark;
+    shared.emptied = last_copy_;
   } else if (facts.epoch == known.epoch) {
     known.watermark = std::max(known.watermark, facts.watermark);
   }
@@ -392,7 +393,7 @@ void Replica::ShowCounter(const Key& key, WallMs now) {
   if (view && view->kind == Kind::kTree) return;
   if (shared.hidden || !shared.cell.IsPresent(known_)) {
     if (view) keyspace_.Apply({.type = MutationType::kDrop, .name = key.name}, key, now);
-    if (shared.cell.empty()) name->counter.reset();
+    if (shared.cell.empty() && copies_ == 0) name->counter.reset();
     if (name->empty()) At(key).Erase(key);
     return;
   }
@@ -429,7 +430,7 @@ void Replica::ShowBucket(const Key& key, SharedTree& shared, std::string_view tr
     tree->Clear(found, {bucket, bucket});
   }
   const auto buckets = shared.keys.find(tree_key);
-  if (cell->cell.empty()) buckets->second.erase(bucket);
+  if (cell->cell.empty() && copies_ == 0) buckets->second.erase(bucket);
   if (buckets->second.empty()) shared.keys.erase(buckets);
   keyspace_.TreeChanged(key, *tree);
   if (watches_ != nullptr) watches_->Touch(key.name);
@@ -442,6 +443,8 @@ void Replica::ShowTree(const Key& key, WallMs now) {
   if (watches_ != nullptr) watches_->Touch(key.name);
   if (!facts.exists) {
     if (tree != nullptr) {
+      // Dropped elsewhere by somebody who did not know this life of it, which may show again.
+      MakeAllBuckets(key, *tree);
       keyspace_.Apply({.type = MutationType::kDrop, .name = key.name}, key, now);
     }
     return ShowCounter(key, now);

@@ -71,22 +71,24 @@ void Replica::FoldCell(const CellName& cell, SharedCell& shared, Folding& foldin
   folding.left -= std::min<std::size_t>(folding.left, 1);
 }
 
+void Replica::MakeAllBuckets(const Key& key, const Tree& tree) {
+  SharedTree& shared = MakeTree(key);
+  std::uint64_t cursor = 0;
+  do {
+    cursor = tree.Scan(cursor, 1000, [&](const KeyView& view) {
+      const std::string text = view.ToString();
+      view.ForEach([&](Bucket bucket, const Decimal&) { MakeBucket(key, shared, text, bucket); });
+    });
+  } while (cursor != 0);
+}
+
 // Everything of one name. Its implicit cells become explicit if they are the closed origin's.
 void Replica::FoldName(const Key& key, Folding& folding) {
   const bool implicit = home_ == folding.closed;
   if (implicit && ViewOf(key)) MakeCounter(key);
   if (SharedCell* shared = FindCounter(key)) FoldCell({.name = key.name}, *shared, folding);
   const Tree* tree = keyspace_.FindTree(key, kBeforeAnyExpiry);
-  if (implicit && tree != nullptr) {
-    SharedTree& shared = MakeTree(key);
-    std::uint64_t cursor = 0;
-    do {
-      cursor = tree->Scan(cursor, 1000, [&](const KeyView& view) {
-        const std::string text = view.ToString();
-        view.ForEach([&](Bucket bucket, const Decimal&) { MakeBucket(key, shared, text, bucket); });
-      });
-    } while (cursor != 0);
-  }
+  if (implicit && tree != nullptr) MakeAllBuckets(key, *tree);
   const SharedName* name = At(key).Find(key);
   if (name == nullptr || !name->tree) return;
   for (auto& [text, buckets] : name->tree->keys) {
@@ -255,6 +257,7 @@ void Replica::FreeCandidates(Keyspace::PartitionId partition, std::string& log) 
 // What says nothing is erased: cells without contents, cells that could as well be implicit,
 // attributes that only say that there are none.
 void Replica::ForgetIfUseless(Keyspace::PartitionId partition) {
+  if (copies_ > 0) return;
   auto& names = partitions_[partition]->names();
   for (auto next = names.begin(); next != names.end();) {
     const Key key = keyspace_.MakeKey(next->first);

@@ -236,9 +236,11 @@ void Replica::EncodeState(Keyspace::PartitionId id, StateCursor& cursor, std::si
     SharedWriter writer(origins_, false);
     if (!resumed) {
       if (shared.tree) {
+        // `gone`: what the copy has of it may be of before it was emptied.
         writer.Write({.type = SharedType::kTree,
                       .cell = {.name = name},
                       .epoch = epoch_,
+                      .gone = shared.tree->emptied >= cursor.copy,
                       .tree = shared.tree->facts},
                      out);
       }
@@ -266,7 +268,7 @@ void Replica::EncodeState(Keyspace::PartitionId id, StateCursor& cursor, std::si
     auto key = resumed ? shared.tree->keys.lower_bound(cursor.key) : shared.tree->keys.begin();
     for (; key != shared.tree->keys.end(); ++key) {
       if (written >= max_bytes) {
-        cursor = {.name = name, .key = key->first, .begun = true};
+        cursor = {.copy = cursor.copy, .name = name, .key = key->first, .begun = true};
         return;
       }
       for (const auto& [bucket, cell] : key->second) {
@@ -297,8 +299,13 @@ bool Replica::LoadState(std::string_view bytes, WallMs now) {
       Apply(mutation, own_, 0, touched);
       continue;
     }
-    // The view has what the tree has in this epoch already.
+    // The view has what the tree has in this epoch already, unless it has become empty meanwhile.
+    if (mutation.epoch != epoch_) continue;
     const Key key = keyspace_.MakeKey(mutation.cell.name);
+    if (mutation.gone && keyspace_.HasTree(key)) {
+      MakeAttributes(key);
+      keyspace_.Apply({.type = MutationType::kDrop, .name = key.name}, key, now);
+    }
     MakeTree(key).facts = mutation.tree;
     touched.trees.emplace_back(mutation.cell.name);
   }

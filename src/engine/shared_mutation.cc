@@ -144,7 +144,9 @@ void SharedWriter::Write(const SharedMutation& mutation, std::string& out) {
   out.push_back(static_cast<char>(mutation.type));
   const unsigned present =
       mutation.type == SharedType::kReset && mutation.observation.set.present ? kPresent : 0;
-  const unsigned exists = mutation.type == SharedType::kTree && mutation.tree.exists ? kExists : 0;
+  const bool is_tree = mutation.type == SharedType::kTree;
+  const unsigned exists = (is_tree && mutation.tree.exists ? static_cast<unsigned>(kExists) : 0u) |
+                          (is_tree && mutation.gone ? static_cast<unsigned>(kGone) : 0u);
   out.push_back(static_cast<char>(in_tree | present | exists));
   PutVarint(out, mutation.epoch);
   switch (mutation.type) {
@@ -297,6 +299,7 @@ void SharedReader::Read(ByteReader& in, SharedMutation& mutation) {
       mutation.cell.name = GetText(in, last_name_);
       mutation.tree = GetTree(in);
       mutation.tree.exists = (flags & kExists) != 0;
+      mutation.gone = (flags & kGone) != 0;
       break;
     case SharedType::kReset:
       name();

@@ -61,7 +61,7 @@ struct SharedMutation {
   SharedType type = SharedType::kEntry;
   CellName cell = {};
   std::uint64_t epoch = 0;  // kEpoch: the new one; others: the one it was made under
-  // kEntry
+  // kEntry; and a kTree of a snapshot: what the snapshot has of it is to be thrown away
   bool gone = false;
   Lsn birth = 0;
   Decimal sum = {};

@@ -37,6 +37,7 @@ struct Attributes {
 
 struct SharedTree {
   TreeFacts facts;
+  std::uint64_t emptied = 0;  // the number of the last copy that had begun when it last was
   // Explicit cells only.
   std::map<std::string, std::map<Bucket, SharedCell>, std::less<>> keys;
 };

@@ -16,7 +16,8 @@ using jeton::sim::ReplicaRunOptions;
 using jeton::sim::ReplicaRunResult;
 
 constexpr const char* kUsage =
-    "jeton-replica-sim [--seed N] [--seeds K] [--steps N] [--bug NAME] [--trace] [--keep-going]\n"
+    "jeton-replica-sim [--seed N] [--seeds K] [--steps N] [--bug NAME] [--trace] [--watch CELL] "
+    "[--keep-going]\n"
     "                  [--expect-failure] [--check-determinism]\n";
 
 struct Arguments {
@@ -65,6 +66,9 @@ bool Parse(int argc, char** argv, Arguments& arguments) {
       arguments.run.steps = static_cast<int>(number());
     } else if (word == "--bug" && i + 1 < argc && BugByName(arguments.run.bugs, argv[i + 1])) {
       *BugByName(arguments.run.bugs, argv[++i]) = true;
+    } else if (word == "--watch" && i + 1 < argc) {
+      arguments.run.watch = argv[++i];
+      arguments.run.trace = true;
     } else if (word == "--trace") {
       arguments.run.trace = true;
     } else if (word == "--keep-going") {

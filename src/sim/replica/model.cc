@@ -70,6 +70,7 @@ class World {
     result_.reason = reason;
   }
   void Check(std::size_t n, const char* when);
+  void Watch(std::size_t n);
   void CheckCell(std::size_t n, int cell, const Ledger::Counts& known, const char* when);
   void Event(const std::string& text) {
     result_.hash = HashBytes(text, result_.hash);
@@ -170,10 +171,30 @@ void World::Begin() {
 void World::Check(std::size_t n, const char* when) {
   if (!result_.ok) return;
   ++result_.counts.checks;
+  if (!options_.watch.empty()) Watch(n);
   const Ledger::Counts known = ledger_.Known(At(n).KnownVector(), own_[n]);
   if (At(n).replica().epoch() < ledger_.EpochOf(known)) return Fail("an epoch behind");
   for (std::size_t cell = 0; cell < ledger_.cells().size() && result_.ok; ++cell) {
     CheckCell(n, static_cast<int>(cell), known, when);
+  }
+}
+
+std::string TextOf(const LedgerCell& cell) {
+  return cell.name + (cell.in_tree ? "/" + cell.key + "@" + std::to_string(cell.bucket) : "");
+}
+
+void World::Watch(std::size_t n) {
+  for (const LedgerCell& cell : ledger_.cells()) {
+    if (TextOf(cell) != options_.watch) continue;
+    const auto shown = ShownValue(At(n), cell);
+    const auto scope = ScopeOf(At(n), cell);
+    const std::string state = At(n).replica().Describe({.name = cell.name,
+                                                        .in_tree = cell.in_tree,
+                                                        .key = cell.key,
+                                                        .bucket = cell.bucket,
+                                                        .tree_epoch = scope.tree_epoch});
+    Event("    " + std::to_string(n) + " shows " + (shown ? shown->ToString() : "-") +
+          " tree epoch " + std::to_string(scope.tree_epoch) + ": " + state);
   }
 }
 
@@ -187,16 +208,8 @@ void World::CheckCell(std::size_t n, int cell, const Ledger::Counts& known, cons
   }
   const Decimal expected = ledger_.Expected(cell, scope, known);
   if (*shown == expected) return;
-  if (options_.trace) {
-    Event("cell: " + At(n).replica().Describe({.name = where.name,
-                                               .in_tree = where.in_tree,
-                                               .key = where.key,
-                                               .bucket = where.bucket,
-                                               .tree_epoch = scope.tree_epoch}));
-  }
   Fail(std::string(when) + ": node " + std::to_string(n) + " shows " + shown->ToString() +
-       " and not " + expected.ToString() + " as " + where.name +
-       (where.in_tree ? "/" + where.key + "@" + std::to_string(where.bucket) : ""));
+       " and not " + expected.ToString() + " as " + TextOf(where));
 }
 
 void World::TakeStep() {
@@ -413,7 +426,8 @@ void World::Compare() {
             .bucket = cell.bucket,
             .tree_epoch = cell.in_tree ? ScopeOf(At(0), cell).tree_epoch : 0};
         const std::string a = At(0).replica().Describe(name), b = At(n).replica().Describe(name);
-        if (a.substr(0, a.find('|')) != b.substr(0, b.find('|'))) Event(cell.name + "/" + cell.key + ": " + a + " | " + b);
+        if (a.substr(0, a.find('|')) != b.substr(0, b.find('|')))
+          Event(cell.name + "/" + cell.key + ": " + a + " | " + b);
       }
       return Fail(who + " have different digests");
     }

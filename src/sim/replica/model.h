@@ -19,6 +19,7 @@ struct ReplicaRunOptions {
   int steps = 250;
   engine::ReplicaBugs bugs = {};
   bool trace = false;
+  std::string watch = {};  // a cell as a failure names it, to be shown at each step of the trace
 };
 
 struct ReplicaRunResult {

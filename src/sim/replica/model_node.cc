@@ -110,7 +110,7 @@ void ModelNode::EncodeSlices(Stored& stored) {
 
 void ModelNode::EncodeStates(Stored& stored) {
   for (Keyspace::PartitionId id = 0; id < Keyspace::kPartitions; ++id) {
-    Replica::StateCursor cursor;
+    Replica::StateCursor cursor{.copy = stored.copy, .name = {}, .key = {}};
     while (!cursor.done) {
       replica_->EncodeState(id, cursor, kSliceBytes,
                             [&](std::string_view bytes) { stored.states.emplace_back(bytes); });
@@ -124,6 +124,7 @@ void ModelNode::BeginFuzzySnapshot() {
   fuzzy_ = Stored{.position = log_.size(),
                   .run = run_,
                   .lsn = lsn_,
+                  .copy = replica_->BeginCopy(),
                   .control = replica_->EncodeControl(lsn_),
                   .records = {},
                   .states = {}};
@@ -132,6 +133,7 @@ void ModelNode::BeginFuzzySnapshot() {
 
 void ModelNode::EndFuzzySnapshot() {
   EncodeStates(*fuzzy_);
+  replica_->EndCopy();
   Persist();
   snapshot_ = std::move(*fuzzy_);
   fuzzy_.reset();
@@ -196,6 +198,7 @@ bool ModelNode::TakeState(ModelNode& donor) {
   Stored state{.position = 0,
                .run = {},
                .lsn = 0,
+               .copy = ~std::uint64_t{0},
                .control = donor.replica_->EncodeControl(donor.lsn_),
                .records = {},
                .states = {}};

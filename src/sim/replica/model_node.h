@@ -93,6 +93,7 @@ class ModelNode {
     std::size_t position = 0;  // of the log
     OriginId run{};
     Lsn lsn = 0;
+    std::uint64_t copy = 0;
     std::string control;
     std::vector<std::string> records, states;
   };
