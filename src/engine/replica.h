@@ -159,20 +159,24 @@ class Replica {
   std::string EncodeControl(Lsn end) const;
   // `as_guest`: it is another node's; who this one is and what it has sent stay.
   bool DecodeControl(std::string_view bytes, bool as_guest);
-  // A copy of the state (a snapshot, a transfer) takes a while. First, at the moment of
-  // EncodeControl, BeginCopy, then all of the keyspace's records of a partition, then its
-  // EncodeState, then EndCopy. What changes meanwhile is in the log or in frames, and comes after
-  // it; but until EndCopy a cell with a state of its own is not turned into one that follows from
-  // the view, which the copy may have as it was before.
-  std::uint64_t BeginCopy() {
-    ++copies_;
-    return ++last_copy_;
+  // A copy of the state (a snapshot, a transfer) takes a while. At the moment of EncodeControl it
+  // begins, then come for each partition all of the keyspace's records, then its EncodeState. What
+  // changes meanwhile is in the log or in frames, and comes after it; but while the Copy lives, a
+  // cell with a state of its own is not turned into one that follows from the view, which the copy
+  // may have as it was before.
+  struct Copy {
+    std::uint64_t number = ~std::uint64_t{0};
+    std::shared_ptr<void> hold = nullptr;  // may outlive the Replica
+  };
+  Copy BeginCopy() {
+    ++*copies_;
+    return {.number = ++last_copy_,
+            .hold = std::shared_ptr<void>(copies_.get(), [copies = copies_](void*) { --*copies; })};
   }
-  void EndCopy() { --copies_; }
   // Everything about names that the keyspace's own records do not say, in slices; done when the
   // cursor says so. Load with LoadState after the keyspace's records.
   struct StateCursor {
-    std::uint64_t copy = ~std::uint64_t{0};  // what BeginCopy said
+    std::uint64_t copy = ~std::uint64_t{0};  // the number of the Copy
     std::string name;
     std::string key;  // of the tree `name`, to go on from
     bool begun = false;
@@ -276,7 +280,8 @@ class Replica {
   std::map<OriginId, Lsn> folded_;
   std::vector<std::unique_ptr<SharedPartition>> partitions_;
   std::atomic<std::size_t> dirty_cells_{0};
-  std::atomic<std::uint64_t> copies_{0};  // under way
+  const std::shared_ptr<std::atomic<std::uint64_t>> copies_ =
+      std::make_shared<std::atomic<std::uint64_t>>(0);  // under way
   std::atomic<std::uint64_t> last_copy_{0};
 
   mutable SpinLock control_lock_;  // of what follows

@@ -393,7 +393,7 @@ void Replica::ShowCounter(const Key& key, WallMs now) {
   if (view && view->kind == Kind::kTree) return;
   if (shared.hidden || !shared.cell.IsPresent(known_)) {
     if (view) keyspace_.Apply({.type = MutationType::kDrop, .name = key.name}, key, now);
-    if (shared.cell.empty() && copies_ == 0) name->counter.reset();
+    if (shared.cell.empty() && *copies_ == 0) name->counter.reset();
     if (name->empty()) At(key).Erase(key);
     return;
   }
@@ -430,7 +430,7 @@ void Replica::ShowBucket(const Key& key, SharedTree& shared, std::string_view tr
     tree->Clear(found, {bucket, bucket});
   }
   const auto buckets = shared.keys.find(tree_key);
-  if (cell->cell.empty() && copies_ == 0) buckets->second.erase(bucket);
+  if (cell->cell.empty() && *copies_ == 0) buckets->second.erase(bucket);
   if (buckets->second.empty()) shared.keys.erase(buckets);
   keyspace_.TreeChanged(key, *tree);
   if (watches_ != nullptr) watches_->Touch(key.name);

@@ -257,7 +257,7 @@ void Replica::FreeCandidates(Keyspace::PartitionId partition, std::string& log) 
 // What says nothing is erased: cells without contents, cells that could as well be implicit,
 // attributes that only say that there are none.
 void Replica::ForgetIfUseless(Keyspace::PartitionId partition) {
-  if (copies_ > 0) return;
+  if (*copies_ > 0) return;
   auto& names = partitions_[partition]->names();
   for (auto next = names.begin(); next != names.end();) {
     const Key key = keyspace_.MakeKey(next->first);

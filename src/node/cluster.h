@@ -168,6 +168,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
     unsigned partition = 0;
     engine::Keyspace::SliceCursor names;
     engine::Replica::StateCursor state;
+    engine::Replica::Copy copy;
     bool scanned = false;
     std::deque<Bytes> frames;     // since the begin, in the order in which they were applied
     std::size_t frames_left = 0;  // of them belong to the state, once it is scanned

@@ -190,6 +190,8 @@ Result<replication::StateStart> Cluster::StateBegin() {
   CutFrame(false);
   auto donation = std::make_unique<Donation>();
   donation->handle = next_handle_++;
+  donation->copy = replica_->BeginCopy();
+  donation->state.copy = donation->copy.number;
   replication::StateStart start{.handle = donation->handle,
                                 .vector = replica_->applied(),
                                 .head = replica_->EncodeControl(0)};
@@ -208,7 +210,7 @@ void Cluster::FillStateChunk(Donation& donation, std::size_t bytes_max, std::str
     } else {
       ++donation.partition;
       donation.names = {};
-      donation.state = {};
+      donation.state = {.copy = donation.copy.number, .name = {}, .key = {}};
     }
   }
 }

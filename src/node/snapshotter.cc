@@ -81,6 +81,8 @@ Status Snapshotter::Begin(bool lock_turn) {
   std::string vector;
   if (clustered && node_.keyspace().replica() != nullptr) {
     vector = cluster->CutForSnapshot();
+    copy_ = node_.keyspace().replica()->BeginCopy();
+    state_cursor_.copy = copy_.number;
     frames_ = cluster->FrameRecords();
   }
   std::lock_guard flush(node_.flush_mutex());
@@ -113,7 +115,7 @@ Status Snapshotter::Slice(bool lock_turn) {
   if (cursor_.done && (state_cursor_.done || node_.keyspace().replica() == nullptr)) {
     ++partition_;
     cursor_ = {};
-    state_cursor_ = {};
+    state_cursor_ = {.copy = copy_.number, .name = {}, .key = {}};
   }
   return {};
 }
@@ -135,6 +137,7 @@ Status Snapshotter::Finish() {
 void Snapshotter::End(const Status& result) {
   scan_.reset();
   frames_.clear();
+  copy_ = {};
   const MonoNs took = node_.environment().mono_now() - began_ns_.load();
   last_seconds_.store(static_cast<double>(took) / kNsPerSecond);
   last_ok_.store(result.ok());

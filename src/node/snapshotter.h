@@ -78,6 +78,7 @@ class Snapshotter {
   unsigned partition_ = 0;
   engine::Keyspace::SliceCursor cursor_;
   engine::Replica::StateCursor state_cursor_;
+  engine::Replica::Copy copy_;
   std::vector<std::string> records_;  // of one slice, reused
   std::vector<std::string> frames_;   // that peers may still need, as records
   std::uint64_t changes_at_begin_ = 0;

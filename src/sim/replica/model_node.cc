@@ -110,7 +110,7 @@ void ModelNode::EncodeSlices(Stored& stored) {
 
 void ModelNode::EncodeStates(Stored& stored) {
   for (Keyspace::PartitionId id = 0; id < Keyspace::kPartitions; ++id) {
-    Replica::StateCursor cursor{.copy = stored.copy, .name = {}, .key = {}};
+    Replica::StateCursor cursor{.copy = stored.copy.number, .name = {}, .key = {}};
     while (!cursor.done) {
       replica_->EncodeState(id, cursor, kSliceBytes,
                             [&](std::string_view bytes) { stored.states.emplace_back(bytes); });
@@ -133,7 +133,7 @@ void ModelNode::BeginFuzzySnapshot() {
 
 void ModelNode::EndFuzzySnapshot() {
   EncodeStates(*fuzzy_);
-  replica_->EndCopy();
+  fuzzy_->copy = {};
   Persist();
   snapshot_ = std::move(*fuzzy_);
   fuzzy_.reset();
@@ -195,13 +195,8 @@ bool ModelNode::TakeState(ModelNode& donor) {
   if (theirs.Get(run_) != replica_->applied().Get(run_) || !theirs.Covers(KnownVector())) {
     return false;
   }
-  Stored state{.position = 0,
-               .run = {},
-               .lsn = 0,
-               .copy = ~std::uint64_t{0},
-               .control = donor.replica_->EncodeControl(donor.lsn_),
-               .records = {},
-               .states = {}};
+  Stored state;
+  state.control = donor.replica_->EncodeControl(donor.lsn_);
   donor.EncodeSlices(state);
   donor.EncodeStates(state);
   replica_->Clear();

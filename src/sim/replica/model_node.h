@@ -93,7 +93,7 @@ class ModelNode {
     std::size_t position = 0;  // of the log
     OriginId run{};
     Lsn lsn = 0;
-    std::uint64_t copy = 0;
+    engine::Replica::Copy copy = {};
     std::string control;
     std::vector<std::string> records, states;
   };
