@@ -3,6 +3,7 @@
 #include <limits>
 #include <mutex>
 
+#include "engine/frame_body.h"
 #include "engine/replica_internal.h"
 #include "engine/tree.h"
 #include "engine/tree_mutation.h"
@@ -12,33 +13,6 @@ namespace jeton::engine {
 namespace {
 
 constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
-constexpr std::size_t kDictionaryMax = crdt::OriginTable::kMax;
-
-struct BodyHead {
-  NodeId node{};
-  std::uint64_t epoch = 0;
-  std::vector<OriginId> dictionary;
-};
-
-void PutHead(const BodyHead& head, std::string& out) {
-  out.append(reinterpret_cast<const char*>(head.node.data()), head.node.size());
-  PutVarint(out, head.epoch);
-  PutVarint(out, head.dictionary.size());
-  for (const OriginId& id : head.dictionary) crdt::PutOrigin(out, id);
-}
-
-BodyHead GetHead(ByteReader& in) {
-  BodyHead head;
-  const std::string_view node = in.Take(head.node.size());
-  std::copy(node.begin(), node.end(), head.node.begin());
-  head.epoch = in.Varint();
-  const std::uint64_t count = in.Varint();
-  if (count > kDictionaryMax) in.Fail();
-  for (std::uint64_t i = 0; i < count && in.ok(); ++i)
-    head.dictionary.push_back(crdt::GetOrigin(in));
-  return head;
-}
-
 bool Decodes(ByteReader in, crdt::OriginTable& origins, const std::vector<OriginId>& dictionary) {
   SharedReader reader(origins, &dictionary);
   SharedMutation mutation;
@@ -165,14 +139,22 @@ Replica::Outcome Replica::ApplyFrame(const crdt::Frame& frame, WallMs now, std::
   touched_now_ = now;
   SawClock(frame.clock);
   if (head.epoch > epoch_) SwitchEpoch(head.epoch);
+  const Lsn before = applied_.Get(frame.origin);
   SetKnown(*origin, frame.to);
   Touched touched;
   SharedReader reader(origins_, &head.dictionary);
   SharedMutation mutation;
+  Lsn said = frame.to;
   while (!in.AtEnd()) {
     reader.Read(in, mutation);
-    if (mutation.type == SharedType::kEntry) mutation.epoch = head.epoch;
-    Apply(mutation, *origin, frame.to, touched);
+    if (mutation.type == SharedType::kUpTo) said = mutation.lsn;
+    // Of a merged frame some may be known here, and what came of it forgotten again.
+    if (mutation.type == SharedType::kEntry) {
+      mutation.epoch = head.epoch;
+    } else if (said <= before) {
+      continue;
+    }
+    Apply(mutation, *origin, said, touched);
   }
   // What a run that is over has said no longer holds: its node may have lost some of it since.
   if (!closed_.contains(frame.origin)) rows_[head.node] = frame.row;
@@ -329,6 +311,7 @@ void Replica::Apply(const SharedMutation& mutation, crdt::OriginIndex origin, Ls
     case SharedType::kFolded:
       return NoteFolded(origins_.IdOf(mutation.origin), mutation.lsn);
     case SharedType::kClustered:
+    case SharedType::kUpTo:
       return;
     default:
       break;

@@ -170,6 +170,8 @@ void SharedWriter::Write(const SharedMutation& mutation, std::string& out) {
     case SharedType::kFolded:
       PutIndex(mutation.origin, out);
       return PutVarint(out, mutation.lsn);
+    case SharedType::kUpTo:
+      return PutVarint(out, mutation.lsn);
     case SharedType::kEpoch:
     case SharedType::kClustered:
     case SharedType::kEntry:
@@ -276,7 +278,7 @@ void SharedReader::Read(ByteReader& in, SharedMutation& mutation) {
   mutation = {};
   const auto type = in.Fixed<std::uint8_t>();
   const auto flags = in.Fixed<std::uint8_t>();
-  if (type < 6 || type > 15 || flags >= 32) in.Fail();
+  if (type < 6 || type > (dictionary_ == nullptr ? 15 : 16) || flags >= 32) in.Fail();
   mutation.type = static_cast<SharedType>(type);
   mutation.cell.in_tree = (flags & kInTree) != 0;
   if (mutation.type != SharedType::kEntry || dictionary_ == nullptr) mutation.epoch = in.Varint();
@@ -329,6 +331,9 @@ void SharedReader::Read(ByteReader& in, SharedMutation& mutation) {
     case SharedType::kCell:
       name();
       GetState(in, mutation.state);
+      break;
+    case SharedType::kUpTo:
+      mutation.lsn = in.Varint();
       break;
     case SharedType::kEpoch:
     case SharedType::kClustered:

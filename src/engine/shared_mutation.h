@@ -32,7 +32,8 @@ enum class SharedType : std::uint8_t {
   kFold = 12,       // the entry of `origin` in a cell went into the own entry
   kFolded = 13,     // no cell has an entry of `origin` any more; it ended at `lsn`
   kCell = 14,       // all that is known of a cell (snapshots, state transfer)
-  kClustered = 15   // the node is not alone from here on (own log only)
+  kClustered = 15,  // the node is not alone from here on (own log only)
+  kUpTo = 16        // merged frames only: what follows, but for entries, was said up to `lsn`
 };
 
 struct CellName {
@@ -74,7 +75,7 @@ struct SharedMutation {
   Decimal precision = {};  // negative: the default
   // kTree
   TreeFacts tree = {};
-  // kClose, kFold, kFolded
+  // kClose, kFold, kFolded, kUpTo (the LSN only)
   crdt::OriginIndex origin = 0;
   Lsn lsn = 0;
   // kCell

@@ -18,7 +18,7 @@ using jeton::sim::ReplicaRunResult;
 constexpr const char* kUsage =
     "jeton-replica-sim [--seed N] [--seeds K] [--steps N] [--bug NAME] [--trace] [--watch CELL] "
     "[--keep-going]\n"
-    "                  [--expect-failure] [--check-determinism]\n";
+    "                  [--expect-failure] [--check-determinism] [--no-merges]\n";
 
 struct Arguments {
   ReplicaRunOptions run;
@@ -69,6 +69,8 @@ bool Parse(int argc, char** argv, Arguments& arguments) {
     } else if (word == "--watch" && i + 1 < argc) {
       arguments.run.watch = argv[++i];
       arguments.run.trace = true;
+    } else if (word == "--no-merges") {
+      arguments.run.merges = false;
     } else if (word == "--trace") {
       arguments.run.trace = true;
     } else if (word == "--keep-going") {
@@ -105,6 +107,7 @@ int Run(const Arguments& arguments) {
     sum.lost_records += result.counts.lost_records;
     sum.transfers += result.counts.transfers;
     sum.folded += result.counts.folded;
+    sum.merged += result.counts.merged;
     sum.checks += result.counts.checks;
     for (const std::string& event : result.events) std::printf("  %s\n", event.c_str());
     if (result.ok) continue;
@@ -123,10 +126,11 @@ int Run(const Arguments& arguments) {
               shown(arguments.run.seed), shown(failed),
               static_cast<double>(arguments.seeds) / seconds);
   std::printf(
-      "%llu changes, %llu frames, %llu crashes, %llu records lost, %llu transfers, %llu origins "
+      "%llu changes, %llu frames (%llu merged), %llu crashes, %llu records lost, %llu transfers, "
+      "%llu origins "
       "folded, %llu checks\n",
-      shown(sum.changes), shown(sum.frames), shown(sum.crashes), shown(sum.lost_records),
-      shown(sum.transfers), shown(sum.folded), shown(sum.checks));
+      shown(sum.changes), shown(sum.frames), shown(sum.merged), shown(sum.crashes),
+      shown(sum.lost_records), shown(sum.transfers), shown(sum.folded), shown(sum.checks));
   return arguments.expect_failure || failed > 0 ? 1 : 0;
 }
 

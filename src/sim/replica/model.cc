@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/prng.h"
+#include "engine/frame_merge.h"
 #include "sim/replica/ledger.h"
 #include "sim/replica/model_changes.h"
 #include "sim/replica/model_node.h"
@@ -56,6 +57,8 @@ class World {
   void TakeStep();
   void Change(std::size_t n);
   void Pull(std::size_t n, std::size_t from, bool partly);
+  StoredFrame PerhapsMerged(std::size_t from, const std::vector<StoredFrame>& frames,
+                            std::size_t first);
   void Stray(std::size_t n, std::size_t from);
   void Crash(std::size_t n);
   void Start(std::size_t n);
@@ -98,7 +101,8 @@ class World {
   std::vector<int> own_;  // the ledger's number of each node's origin
   std::vector<WallMs> skew_;
   WallMs wall_;
-  bool still_ = false;  // the clocks stand
+  bool still_ = false;   // the clocks stand
+  bool merges_ = false;  // frames are merged on their way
   std::uint64_t fresh_ = 0;
   std::vector<double> weights_;
   ChangeWeights changes_;
@@ -122,6 +126,7 @@ void World::Draw() {
   weights_[kStray] = swarm(0.5);
   changes_ = DrawChangeWeights(prng_);
   still_ = prng_.Chance(0.3);
+  merges_ = prng_.Chance(0.5) && options_.merges;
 }
 
 OriginId World::FreshOrigin(std::size_t n) {
@@ -298,6 +303,28 @@ void World::Change(std::size_t n) {
   Check(n, "change");
 }
 
+// That frame, or one made of it, some before and some after, as a peer may send them.
+StoredFrame World::PerhapsMerged(std::size_t from, const std::vector<StoredFrame>& frames,
+                                 std::size_t first) {
+  if (!merges_ || prng_.Chance(0.3)) return frames[first];
+  std::size_t begin = first;
+  for (auto back = prng_.Below(4); back > 0 && begin > 0 && prng_.Chance(0.7); --back) {
+    if (frames[begin - 1].to < frames[begin].from || frames[begin - 1].to > frames[begin].to) break;
+    --begin;
+  }
+  std::vector<std::string_view> run;
+  for (std::size_t i = begin; i < frames.size() && run.size() < 8; ++i) {
+    if (!At(from).IsPublished(frames[i]) || (i > first && prng_.Chance(0.2))) break;
+    run.push_back(*frames[i].bytes);
+  }
+  engine::MergedFrame merged = engine::MergeFrames(run);
+  if (begin + merged.count <= first || merged.count < 2) return frames[first];
+  ++result_.counts.merged;
+  return {.from = frames[begin].from,
+          .to = frames[begin + merged.count - 1].to,
+          .bytes = std::make_shared<const std::string>(std::move(merged.bytes))};
+}
+
 // Everything that `from` has and `n` has not; partly: any origins, any prefix of what is missing.
 void World::Pull(std::size_t n, std::size_t from, bool partly) {
   std::vector<OriginId> origins;
@@ -316,9 +343,11 @@ void World::Pull(std::size_t n, std::size_t from, bool partly) {
     std::size_t taken = 0;
     if (At(n).replica().folded().contains(origin)) continue;
     const std::vector<StoredFrame> frames = At(from).frames()[origin];
-    for (const StoredFrame& frame : frames) {
+    for (std::size_t i = 0; i < frames.size(); ++i) {
       const Lsn known = At(n).replica().applied().Get(origin);
-      if (frame.from > known || frame.to <= known || !At(from).IsPublished(frame)) continue;
+      const bool fits = frames[i].from <= known && frames[i].to > known;
+      if (!fits || !At(from).IsPublished(frames[i])) continue;
+      const StoredFrame frame = PerhapsMerged(from, frames, i);
       Event(std::to_string(n) + " takes " + std::to_string(origin[5]) + " (" +
             std::to_string(frame.from) + "," + std::to_string(frame.to) + "] from " +
             std::to_string(from));

@@ -18,6 +18,7 @@ struct ReplicaRunOptions {
   std::uint64_t seed = 1;
   int steps = 250;
   engine::ReplicaBugs bugs = {};
+  bool merges = true;  // frames, on their way
   bool trace = false;
   std::string watch = {};  // a cell as a failure names it, to be shown at each step of the trace
 };
@@ -30,7 +31,7 @@ struct ReplicaRunResult {
   // How much happened.
   struct Counts {
     std::uint64_t changes = 0, frames = 0, crashes = 0, lost_records = 0, transfers = 0, folded = 0,
-                  checks = 0;
+                  merged = 0, checks = 0;
   } counts;
 };
 
