@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace jeton::engine {
@@ -32,6 +33,13 @@ class DirtySet {
   std::size_t bytes() const { return bytes_.size(); }
   // Valid until the next change.
   std::string_view operator[](std::size_t i) const { return IdOf(items_[i]); }
+
+  // Takes out the first `count`; costs what the others cost.
+  void DropFirst(std::size_t count) {
+    DirtySet rest;
+    for (std::size_t i = count; i < items_.size(); ++i) rest.Add(IdOf(items_[i]), items_[i].hash);
+    *this = std::move(rest);
+  }
 
   void Clear() {
     if (slots_.size() > kKeptSlots) {

@@ -226,7 +226,7 @@ bool Merger::Add(std::string_view bytes) {
   merged_ = frame;
   merged_.from = from;
   if (begun_ && head.epoch > head_.epoch) RaiseEpoch(head.epoch);
-  head_ = {.node = head.node, .epoch = head.epoch, .dictionary = {}};
+  head_ = {.node = head.node, .partial = head.partial, .epoch = head.epoch, .dictionary = {}};
   begun_ = true;
   for (OwnEntry& entry : decoded.entries) {
     const auto [place, fresh] = places_.try_emplace(entry.id, entries_.size());

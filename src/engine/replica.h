@@ -98,8 +98,15 @@ class Replica {
   // nothing, since members tell their rows with no counter anywhere. Exclusive.
   bool KnowsNames() const;
   // The next frame of the own log, whose last record is `to`; `row` is what the node holds durably.
-  // Empty if nothing has changed and `row_too` is false.
+  // Empty if nothing has changed and `row_too` is false. When more has changed than a frame holds
+  // (kCutBytes), the frame says that it ends one LSN after the one before, and HasUncut stays true:
+  // cut again, after appending it. What it already has of later changes is the same for everybody,
+  // so its end may be called so. applied() tells where it ended.
+  static constexpr std::size_t kCutBytes = std::size_t{4} << 20;
   std::optional<std::string> Cut(Lsn to, const crdt::VersionVector& row, bool row_too);
+
+  // Whether the frame after it has more of the same changes.
+  static bool IsPartial(const crdt::Frame& frame);
 
   enum class Outcome : std::uint8_t { kApplied, kKnown, kGap, kRefused };
   // All or nothing. kRefused: its bytes do not decode (see `why`).
@@ -237,7 +244,7 @@ class Replica {
   void ApplyAttribute(const Key& key, const SharedMutation& mutation, Touched& touched);
   void ApplyClose(const SharedMutation& mutation, crdt::OriginIndex origin, Lsn to);
   bool IsCurrent(const CellName& cell, std::uint64_t epoch);
-  std::string EncodeDirty(SharedWriter& writer);
+  std::string EncodeDirty(SharedWriter& writer, bool& all);
   void ApplyTree(const Key& key, const TreeFacts& facts, Touched& touched);
   void SwitchEpoch(std::uint64_t epoch);
   void Show(const Touched& touched, WallMs now);

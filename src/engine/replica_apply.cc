@@ -34,7 +34,7 @@ bool Replica::KnowsNames() const {
   return epoch_ != 0 || std::any_of(partitions_.begin(), partitions_.end(), has_names);
 }
 
-std::string Replica::EncodeDirty(SharedWriter& writer) {
+std::string Replica::EncodeDirty(SharedWriter& writer, bool& all) {
   std::string out, forgotten, told_tree;
   std::size_t left = dirty_cells();
   for (Keyspace::PartitionId id = 0; id < Keyspace::kPartitions && left > 0; ++id) {
@@ -45,6 +45,14 @@ std::string Replica::EncodeDirty(SharedWriter& writer) {
       forgotten = partition.dirty[--count];
     }
     for (std::size_t i = 0; i < count; ++i) {
+      if (out.size() >= kCutBytes) {
+        partition.dirty.DropFirst(i);
+        std::size_t rest = 0;
+        for (const auto& other : partitions_) rest += other->dirty.size();
+        dirty_cells_.store(rest, std::memory_order_relaxed);
+        all = false;
+        return out;
+      }
       const CellName cell = DecodeCellId(partition.dirty[i]);
       if (!IsCurrent(cell, epoch_)) {
         // Emptied or trimmed away meanwhile, by what a receiver may not know yet.
@@ -89,33 +97,52 @@ std::optional<std::string> Replica::Cut(Lsn to, const crdt::VersionVector& row, 
     clock = clock_.last();
   }
   SharedWriter writer(origins_, true);
-  std::string before, after;
-  // Sections in the order of their types; entries stand between trees and resets.
+  std::string body, rest;
+  bool all = true;
+  // Sections in the order of their types; entries stand between trees and resets. What cancels
+  // waits for all of what it cancels.
   for (int type = static_cast<int>(SharedType::kEpoch);
        type <= static_cast<int>(SharedType::kFolded); ++type) {
-    std::string& section = type < static_cast<int>(SharedType::kEntry) ? before : after;
     if (type == static_cast<int>(SharedType::kEntry)) {
-      before += EncodeDirty(writer);
+      body += EncodeDirty(writer, all);
       continue;
     }
     ByteReader in(controls);
     SharedReader reader(origins_, nullptr);
     SharedMutation mutation;
     while (in.ok() && !in.AtEnd()) {
+      const char* begin = in.Position();
       reader.Read(in, mutation);
-      if (static_cast<int>(mutation.type) == type) writer.Write(mutation, section);
+      if (static_cast<int>(mutation.type) != type) continue;
+      all = all && body.size() < kCutBytes;
+      if (all || type < static_cast<int>(SharedType::kEntry)) {
+        writer.Write(mutation, body);
+      } else {
+        rest.append(begin, static_cast<std::size_t>(in.Position() - begin));
+      }
     }
   }
-  std::string body;
-  PutHead({.node = options_.node, .epoch = epoch_, .dictionary = writer.dictionary()}, body);
-  body += before;
-  body += after;
+  if (!all) {
+    to = sent_ + 1;
+    const std::lock_guard guard(control_lock_);
+    controls_.insert(0, rest);
+  }
+  std::string head;
+  PutHead(
+      {.node = options_.node, .partial = !all, .epoch = epoch_, .dictionary = writer.dictionary()},
+      head);
+  body.insert(0, head);
   const crdt::Frame frame{
       .origin = own(), .from = sent_, .to = to, .clock = clock, .row = row, .body = body};
   sent_ = to;
   applied_.Advance(own(), to);
   rows_[options_.node] = row;
   return crdt::EncodeFrame(frame);
+}
+
+bool Replica::IsPartial(const crdt::Frame& frame) {
+  ByteReader in(frame.body);
+  return GetHead(in).partial;
 }
 
 // ---- applying

@@ -96,6 +96,7 @@ void Replica::ReplayOwnFrame(const crdt::Frame& frame) {
   sent_ = frame.to;
   applied_.Advance(own(), frame.to);
   rows_[options_.node] = frame.row;
+  if (IsPartial(frame)) return;  // the next one, or one that is cut anew, has all of it
   for (auto& partition : partitions_) partition->dirty.Clear();
   dirty_cells_.store(0, std::memory_order_relaxed);
   controls_.clear();

@@ -21,6 +21,8 @@ constexpr std::size_t kCutCells = 4096;              // then at once
 constexpr std::size_t kLonelyCutCells = 65536;
 constexpr std::size_t kFoldCells = 512;  // in one go
 constexpr std::size_t kWishesMax = 256;
+// What may change while a state is being given; a peer that is slower than that has to ask again.
+constexpr std::size_t kDonationFrameBytesMax = 1u << 30;
 
 }  // namespace
 
@@ -40,7 +42,13 @@ void Cluster::AppendFrame(const OriginId& origin, Lsn to, std::string_view bytes
     const std::lock_guard guard(frames_mutex_);
     unsafe_.push_back({.lsn = lsn, .origin = origin, .to = to, .own = own ? shared : nullptr});
   }
-  for (const auto& donation : donations_) donation->frames.push_back(shared);
+  for (const auto& donation : donations_) {
+    if (donation->scanned || donation->overrun) continue;
+    donation->frame_bytes += shared->size();
+    donation->overrun = donation->frame_bytes > kDonationFrameBytesMax;
+    donation->frames.push_back(shared);
+    if (donation->overrun) donation->frames.clear();
+  }
   Keep(origin, to, std::move(shared));
 }
 
@@ -66,14 +74,19 @@ crdt::VersionVector Cluster::DurableRow() const {
   return row;
 }
 
+// All that has changed, in as many frames as it takes.
 bool Cluster::CutFrame(bool row_too) {
-  const Lsn to = node_.store().log().CloseRecord();
-  const crdt::VersionVector row = DurableRow();
-  const auto bytes = replica_->Cut(to, row, row_too);
-  if (!bytes) return false;
-  last_row_ = row;
-  AppendFrame(replica_->own(), to, *bytes, true);
-  return true;
+  bool cut = false;
+  do {
+    const Lsn to = node_.store().log().CloseRecord();
+    const crdt::VersionVector row = DurableRow();
+    const auto bytes = replica_->Cut(to, row, row_too && !cut);
+    if (!bytes) return cut;
+    last_row_ = row;
+    AppendFrame(replica_->own(), replica_->applied().Get(replica_->own()), *bytes, true);
+    cut = true;
+  } while (replica_->HasUncut());
+  return cut;
 }
 
 // ---- safe is what replies may wait for; durable is on the disk

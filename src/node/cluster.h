@@ -170,6 +170,8 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
     engine::Replica::StateCursor state;
     engine::Replica::Copy copy;
     bool scanned = false;
+    bool overrun = false;  // more has changed meanwhile than is kept for it
+    std::size_t frame_bytes = 0;
     std::deque<Bytes> frames;     // since the begin, in the order in which they were applied
     std::size_t frames_left = 0;  // of them belong to the state, once it is scanned
     crdt::VersionVector end;
@@ -181,6 +183,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   void AppendUnit(std::string& unit);
   // The TurnLock is held exclusively.
   bool CutFrame(bool row_too);
+  std::optional<std::string> CutTail();
   void AppendFrame(const OriginId& origin, Lsn to, std::string_view bytes, bool own);
   void Keep(const OriginId& origin, Lsn to, Bytes bytes);
   void RefreshVectors();

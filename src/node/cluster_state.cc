@@ -73,7 +73,8 @@ Result<bool> Cluster::ReplayRecord(const LogRecord& record, WallMs now) {
   if (record.origin != replica_->own()) {
     // The next run. What the one before had not cut it found and cut at its start; the frame
     // follows.
-    (void)replica_->Cut(replayed_, replica_->applied(), false);
+    while (CutTail()) {
+    }
     replica_->NextRun(record.origin);
   }
   replayed_ = record.lsn;
@@ -93,12 +94,19 @@ Result<bool> Cluster::ReplayRecord(const LogRecord& record, WallMs now) {
   return true;
 }
 
+// What a run that is over has not cut. Nobody writes its log any more, so its end may be later than
+// its last record.
+std::optional<std::string> Cluster::CutTail() {
+  const Lsn after = replica_->applied().Get(replica_->own()) + 1;
+  return replica_->Cut(std::max(replayed_, after), replica_->applied(), false);
+}
+
 Status Cluster::BeginRun(const std::optional<OriginId>& last_origin, Lsn) {
   recovering_ = false;
   if (!replica_) return {};
   const OriginId before = replica_->own();
   if (last_origin && *last_origin == before) {
-    if (const auto tail = replica_->Cut(replayed_, replica_->applied(), false)) {
+    while (const auto tail = CutTail()) {
       AppendFrame(before, replica_->applied().Get(before), *tail, false);
     }
   }
@@ -222,6 +230,9 @@ Result<replication::StateChunk> Cluster::NextStateChunk(std::uint64_t handle,
   if (found == donations_.end()) return Error{ErrorKind::kNotFound, "no such state transfer"};
   if (!replica_) return Error{ErrorKind::kUnavailable, "the node has left its cluster"};
   Donation& donation = **found;
+  if (donation.overrun) {
+    return Error{ErrorKind::kUnavailable, "more has changed than is kept while a state is given"};
+  }
   replication::StateChunk chunk;
   // Records are small beside a chunk; a slice may go a little beyond.
   const std::size_t aim = bytes_max / 2;
