@@ -57,8 +57,17 @@ class BasicTable {
     __builtin_prefetch(reinterpret_cast<const void*>((reference & kPointerMask) + sizeof(Header) +
                                                      home * sizeof(Slot)));
   }
-  // What it finds may be used as a hint for Find. Blocks stay mapped (see BlockPool), so that at
-  // worst it reads bytes that mean something else by now, and fetches a line for nothing.
+  // What it finds may be used as a hint for Find. It races with whoever changes the segment, or
+  // gives its block back, under the lock; a stale view does no harm:
+  //  - what it reads is mapped. The reference is read whole and says whether the segment is a
+  //    block of the pool, whose addresses stay mapped (see BlockPool); of one that is not, nothing
+  //    is read. The directory that it is in stays until Clear, which nobody runs beside it;
+  //  - it stays within that block, whatever the block holds by now: a home is below kHomes, and the
+  //    walk ends at kSlots. Each slot is read once, as one word, so that what was checked is what
+  //    is used;
+  //  - what it reads is never followed, only prefetched, which cannot fault;
+  //  - what it returns is never believed: Find looks, under the lock, whether the hint lies in the
+  //    segment that the hash leads to then, and at its tag and name.
   [[gnu::no_sanitize("thread")]] const Slot* PrefetchRecord(std::uint64_t hash) const {
     const Reference reference = ReferenceOf(hash);
     if (reference == 0 || (reference & kLargeBit) != 0) return nullptr;
@@ -66,15 +75,19 @@ class BasicTable {
     const std::uint64_t tag = TagOf(hash, DepthOf(reference));
     const Slot* slot = segment->slots + HomeOf(tag, IsSmall(reference));
     const Slot* const end = IsSmall(reference) ? segment->end() : segment->slots + kSlots - 1;
-    while (slot < end && *slot != 0 && TagIn(*slot) < tag) ++slot;
-    if (slot == end || *slot == 0 || TagIn(*slot) != tag) return nullptr;
-    const std::uint8_t* record = RecordAt(*slot)->bytes();
-    __builtin_prefetch(record, 1);
-    __builtin_prefetch(record + RecordT::kUsualBytes - 1, 1);
-    return slot;
+    for (; slot < end; ++slot) {
+      const Slot seen = __atomic_load_n(slot, __ATOMIC_RELAXED);
+      if (seen == 0 || TagIn(seen) > tag) return nullptr;
+      if (TagIn(seen) < tag) continue;
+      const auto* record = reinterpret_cast<const char*>(seen & kPointerMask);
+      __builtin_prefetch(record, 1);
+      __builtin_prefetch(record + RecordT::kUsualBytes - 1, 1);
+      return slot;
+    }
+    return nullptr;
   }
 
-  // `hint` is null, or the slot that PrefetchRecord has found some time ago.
+  // `hint` is null, or a slot that PrefetchRecord has found some time ago.
   Slot* Find(std::uint64_t hash, const Name& name, const Slot* hint = nullptr) const {
     const Reference reference = ReferenceOf(hash);
     if (reference == 0) return nullptr;

@@ -110,6 +110,8 @@ Result<RecoveryReport> Node::Recover() {
   int tenths_told = 0;
   RecoveryHandler handler;
   handler.on_reset = [this] {
+    // Workers refuse requests while it loads, but prefetch their keys.
+    const std::lock_guard turn(state_->turn_lock);
     keyspace_->Apply({.type = engine::MutationType::kFlush}, {}, loading_start_ms_);
     if (cluster_) cluster_->RestoreReset();
   };
