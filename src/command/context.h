@@ -26,14 +26,24 @@ struct Context {
   std::span<const std::string_view> args;  // args[0] is the command's name as sent
   Now now;
   engine::Key first_key = {};  // of the first key argument, already hashed; empty name if none
+  std::span<const engine::Key> keys = {};  // all of them, in order, if the command has several
 
   bool redis() const { return session.dialect == Dialect::kRedis; }
   engine::Key Key(std::size_t argument) const {
-    // The size too: an empty argument may begin where the next one does.
-    return args[argument].data() == first_key.name.data() &&
-                   args[argument].size() == first_key.name.size() && first_key.hash != 0
-               ? first_key
-               : keyspace.MakeKey(args[argument]);
+    if (Names(first_key, args[argument]) && first_key.hash != 0) return first_key;
+    if (!keys.empty()) {
+      const std::size_t i = (argument - static_cast<std::size_t>(command.first_key)) /
+                            static_cast<std::size_t>(command.key_step);
+      if (i < keys.size() && Names(keys[i], args[argument])) [[likely]]
+        return keys[i];
+    }
+    return keyspace.MakeKey(args[argument]);
+  }
+
+ private:
+  // The size too: an empty argument may begin where the next one does.
+  static bool Names(const engine::Key& key, std::string_view argument) {
+    return key.name.data() == argument.data() && key.name.size() == argument.size();
   }
 };
 

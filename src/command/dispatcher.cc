@@ -1,6 +1,7 @@
 #include "command/dispatcher.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/assert.h"
 #include "base/text.h"
@@ -13,6 +14,8 @@ namespace {
 constexpr std::uint32_t kTimingSample = 64;
 // Below this threshold the slow log wants entries that sampling would miss.
 constexpr std::int64_t kMeasureAllBelowUs = 1000;
+constexpr std::size_t kFetchedAtOnce = 128;  // keys of one command
+constexpr std::size_t kKeptKeys = 4096;      // memory for more goes back
 constexpr std::size_t kMaxShownBytes = 128;  // of a client's words in an error, as in Redis
 
 void Bump(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) {
@@ -136,7 +139,8 @@ Context Dispatcher::MakeContext(Session& session, const Command& command,
           .command = command,
           .args = args,
           .now = now,
-          .first_key = first_key};
+          .first_key = first_key,
+          .keys = keys_};
 }
 
 std::string Dispatcher::Refusal(const Session& session, const Command* command,
@@ -286,19 +290,35 @@ void Dispatcher::ExecuteQueued(Session& session, std::span<const std::string_vie
   in_exec_ = false;
 }
 
-void Dispatcher::LockKeys(const KeyPositions& keys, std::span<const std::string_view> args) {
-  partitions_.clear();
-  for (int i = keys.first; i <= keys.last; i += keys.step) {
-    const engine::Key key = server_.keyspace.MakeKey(args[static_cast<std::size_t>(i)]);
-    partitions_.push_back(engine::Keyspace::PartitionOf(key));
+// In ascending order, which is the order of their locks.
+template <typename Visit>
+void Dispatcher::ForEachPartition(Visit visit) const {
+  for (unsigned word = 0; word < partitions_.size(); ++word) {
+    for (std::uint64_t left = partitions_[word]; left != 0; left &= left - 1) {
+      visit(word * 64 + static_cast<unsigned>(std::countr_zero(left)));
+    }
   }
-  std::sort(partitions_.begin(), partitions_.end());
-  partitions_.erase(std::unique(partitions_.begin(), partitions_.end()), partitions_.end());
-  for (const unsigned partition : partitions_) server_.keyspace.LockOf(partition).lock();
+}
+
+void Dispatcher::LockKeys(const KeyPositions& keys, std::span<const std::string_view> args) {
+  ASSERT(keys_.empty());
+  for (int i = keys.first; i <= keys.last; i += keys.step) {
+    keys_.push_back(server_.keyspace.MakeKey(args[static_cast<std::size_t>(i)]));
+    const unsigned partition = engine::Keyspace::PartitionOf(keys_.back());
+    partitions_[partition / 64] |= std::uint64_t{1} << partition % 64;
+  }
+  for (std::size_t i = 0; i < keys_.size(); i += kFetchedAtOnce) {
+    const std::span rest = std::span(keys_).subspan(i);
+    server_.keyspace.Prefetch(rest.first(std::min(rest.size(), kFetchedAtOnce)));
+  }
+  ForEachPartition([&](unsigned partition) { server_.keyspace.LockOf(partition).lock(); });
 }
 
 void Dispatcher::UnlockKeys() {
-  for (const unsigned partition : partitions_) server_.keyspace.LockOf(partition).unlock();
+  ForEachPartition([&](unsigned partition) { server_.keyspace.LockOf(partition).unlock(); });
+  partitions_ = {};
+  keys_.clear();
+  if (keys_.capacity() > kKeptKeys) keys_.shrink_to_fit();
 }
 
 void Dispatcher::LogUnit() {

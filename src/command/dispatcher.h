@@ -6,6 +6,7 @@
 // the dispatcher gives it up, takes it exclusively, and takes it shared again before it returns.
 #pragma once
 
+#include <array>
 #include <span>
 #include <string>
 #include <string_view>
@@ -78,12 +79,16 @@ class Dispatcher {
   void NoteWrite(Session& session);
   void LockKeys(const KeyPositions& keys, std::span<const std::string_view> args);
   void UnlockKeys();
+  template <typename Visit>
+  void ForEachPartition(Visit visit) const;
   void ShowToMonitors(const Session& session, std::span<const std::string_view> args, Now now);
 
   ServerState& server_;
   WorkerStats& stats_;
   engine::Unit unit_;
-  std::vector<unsigned> partitions_;  // of the running command's keys, sorted
+  // Of the running command, if it has several keys; their partitions are locked.
+  std::vector<engine::Key> keys_;
+  std::array<std::uint64_t, engine::Keyspace::kPartitions / 64> partitions_{};  // a bit each
   bool in_exec_ = false;
   Lsn logged_lsn_ = 0;                   // of what the running request has logged; 0: nothing
   std::uint32_t calls_until_timed_ = 0;  // for the sampling of fast commands

@@ -57,7 +57,6 @@ bool HotPath::Execute(const Command& command, std::span<const std::string_view> 
     case HotForm::kGet:
       done = args.size() == 2 && Get(key);
       break;
-    case HotForm::kMGet:
     case HotForm::kNone:
       return false;
   }

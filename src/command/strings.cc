@@ -93,9 +93,17 @@ void Get(Context& ctx) {
 
 // A tree reads as missing here: one name of the wrong kind must not take the others' values away.
 void MGet(Context& ctx) {
+  const bool exact_by_default = ctx.server.settings.values().default_precision.IsZero();
   ctx.reply.Array(ctx.args.size() - 1);
   for (std::size_t i = 1; i < ctx.args.size(); ++i) {
     const Key key = ctx.Key(i);
+    // Nearly all are integers that no precision makes an estimate.
+    const engine::CounterPlace place = ctx.keyspace.FindInteger(key, ctx.now.wall_ms);
+    if (place && exact_by_default && !place.has_precision()) [[likely]] {
+      CountLookup(ctx, true);
+      ctx.reply.DecimalBulk(*place);
+      continue;
+    }
     std::optional<Entry> entry = FindAndCount(ctx, key);
     if (entry && entry->kind == engine::Kind::kTree) entry.reset();
     ReplyValue(ctx, key, entry);
@@ -353,8 +361,7 @@ void AddReads(CommandTable& table) {
              .examples = {{"MSET a 1 b 2.5", "OK"},
                           {"MGET a b nothing", "1) \"1\"\n2) \"2.5\"\n3) \"0\"",
                            "1) \"1\"\n2) \"2.5\"\n3) (nil)"}},
-             .handler = MGet,
-             .hot = HotForm::kMGet});
+             .handler = MGet});
 }
 
 void AddSets(CommandTable& table) {

@@ -125,6 +125,11 @@ void Keyspace::PrefetchRecord(Key& key) const {
   key.hint = At(key).table().PrefetchRecord(key.hash);
 }
 
+void Keyspace::Prefetch(std::span<Key> keys) const {
+  for (const Key& key : keys) Prefetch(key);
+  for (Key& key : keys) PrefetchRecord(key);
+}
+
 std::optional<Entry> Keyspace::Find(const Key& key, WallMs now) const {
   const Record* record = At(key).FindLive(key, now);
   if (record == nullptr) return std::nullopt;

@@ -9,12 +9,12 @@
 namespace jeton {
 namespace {
 
-// What the fast path takes: one digit of arguments, three digits of length.
-constexpr std::size_t kShortArguments = 9;
+// What the fast path takes: so many arguments, three digits of length.
+constexpr std::size_t kShortArguments = 1024;
 constexpr std::size_t kShortBulk = 999;
 
 // Redis' own figures for clients that have yet to authenticate.
-constexpr std::int64_t kUnauthenticatedArguments = 10;
+constexpr std::size_t kUnauthenticatedArguments = 10;
 constexpr std::int64_t kUnauthenticatedBulkBytes = 16 * 1024;
 
 // A cut request of more arguments than this does not leave its memory with the connection.
@@ -96,15 +96,24 @@ bool DecodeQuoted(std::string_view line, char quote, std::size_t& i, char*& out)
 }
 
 // The request at the front if it is complete and made of short parts only, as nearly all are: up to
-// 9 arguments of up to 999 bytes. Returns its size, or 0 to leave it, whatever it is, to the slow
-// path. It has appended to `args` even then.
-inline std::size_t TakeShort(std::string_view input, std::vector<std::string_view>& args) {
+// `most` arguments of up to 999 bytes. Returns its size, or 0 to leave it, whatever it is, to the
+// slow path. It has appended to `args` even then.
+inline std::size_t TakeShort(std::string_view input, std::size_t most,
+                             std::vector<std::string_view>& args) {
   const char* p = input.data();
   const char* const end = p + input.size();
-  if (end - p < 4 || p[0] != '*' || !IsCrLf(p + 2)) return 0;
-  unsigned missing = static_cast<unsigned char>(p[1]) - static_cast<unsigned>('0');
-  if (missing - 1 >= kShortArguments) return 0;
-  p += 4;
+  // The shortest request is longer than the longest count.
+  if (end - p < 10 || p[0] != '*') return 0;
+  std::size_t missing = static_cast<unsigned char>(p[1]) - static_cast<unsigned>('0');
+  if (missing - 1 > 8) return 0;
+  p += 2;
+  while (*p != '\r') {
+    const unsigned digit = static_cast<unsigned char>(*p++) - static_cast<unsigned>('0');
+    missing = missing * 10 + digit;
+    if (digit > 9 || missing > most) return 0;
+  }
+  if (missing > most || p[1] != '\n') return 0;
+  p += 2;
   do {
     // "$0\r\n\r\n" is the shortest argument, and "$999\r\n" the longest header: both are 6 bytes.
     if (end - p < 6 || p[0] != '$') return 0;
@@ -130,14 +139,16 @@ inline std::size_t TakeShort(std::string_view input, std::vector<std::string_vie
 
 void RespParser::SetLimits(const Limits& limits) {
   limits_ = limits;
-  short_fits_ = limits.arguments >= kShortArguments && limits.bulk_bytes >= kShortBulk;
+  short_arguments_ = std::min(limits.unauthenticated ? kUnauthenticatedArguments : kShortArguments,
+                              limits.arguments);
+  if (limits.bulk_bytes < kShortBulk) short_arguments_ = 0;
 }
 
 RespParser::Outcome RespParser::Next(std::string_view input, std::size_t& consumed,
                                      std::vector<std::string_view>& args) {
-  if (!in_multibulk_ && scanned_ == 0 && short_fits_) {
+  if (!in_multibulk_ && scanned_ == 0) {
     const std::size_t before = args.size();
-    consumed = TakeShort(input, args);
+    consumed = TakeShort(input, short_arguments_, args);
     if (consumed > 0) [[likely]]
       return Outcome::kRequest;
     args.resize(before);
@@ -248,7 +259,7 @@ RespParser::Step RespParser::BeginMultibulk(std::string_view input) {
       *count > static_cast<std::int64_t>(limits_.arguments)) {
     return Fail("invalid multibulk length");
   }
-  if (limits_.unauthenticated && *count > kUnauthenticatedArguments) {
+  if (limits_.unauthenticated && *count > static_cast<std::int64_t>(kUnauthenticatedArguments)) {
     return Fail("unauthenticated multibulk length");
   }
   pos_ = line.size() + 2;

@@ -86,7 +86,7 @@ class RespParser {
   Step Fail(std::string_view text);
 
   Limits limits_;
-  bool short_fits_ = true;  // the limits allow whatever the fast path takes
+  std::size_t short_arguments_ = 0;  // how many the fast path may take within the limits
   // An unfinished request; all positions count from the front of `input`.
   bool in_multibulk_ = false;
   std::size_t missing_ = 0;  // arguments still to come
