@@ -1,7 +1,6 @@
 #include "command/hot_path.h"
 
 #include <limits>
-#include <mutex>
 
 #include "base/assert.h"
 #include "base/text.h"
@@ -35,32 +34,37 @@ bool HotPath::Begin(Session& session, Now now) {
   return true;
 }
 
-bool HotPath::Execute(const Command& command, std::span<const std::string_view> args,
-                      const engine::Key& key) {
-  if (calls_until_timed_ == 0 || key.name.size() > engine::kMaxNameBytes) return false;
-  bool done = false;
-  switch (command.hot) {
+bool HotPath::TryExecute(HotForm form, std::span<const std::string_view> args,
+                         const engine::Key& key) {
+  switch (form) {
     case HotForm::kIncr:
-      done = args.size() == 2 && Add(key, 1);
-      break;
+      return args.size() == 2 && Add(key, 1);
     case HotForm::kDecr:
-      done = args.size() == 2 && Add(key, -1);
-      break;
+      return args.size() == 2 && Add(key, -1);
     case HotForm::kIncrBy:
     case HotForm::kDecrBy: {
       if (args.size() != 3) return false;
       const auto delta = ParseInt64(args[2]);
       if (!delta || *delta == std::numeric_limits<std::int64_t>::min()) return false;
-      done = Add(key, command.hot == HotForm::kIncrBy ? *delta : -*delta);
-      break;
+      return Add(key, form == HotForm::kIncrBy ? *delta : -*delta);
     }
     case HotForm::kGet:
-      done = args.size() == 2 && Get(key);
-      break;
+      return args.size() == 2 && Get(key);
     case HotForm::kNone:
       return false;
   }
-  if (!done) return false;
+  return false;
+}
+
+bool HotPath::Execute(const Command& command, std::span<const std::string_view> args,
+                      const engine::Key& key) {
+  bool done = false;
+  if (calls_until_timed_ != 0 && key.name.size() <= engine::kMaxNameBytes) [[likely]]
+    done = TryExecute(command.hot, args, key);
+  if (!done) {
+    LetGo();
+    return false;
+  }
   --calls_until_timed_;
   const auto form = static_cast<std::size_t>(command.hot);
   ++calls_[form];
@@ -75,32 +79,52 @@ bool HotPath::MayWrite() const {
          !server_.over_maxmemory.load(std::memory_order_relaxed);
 }
 
-bool HotPath::Add(const engine::Key& key, std::int64_t delta) {
-  if (!MayWrite()) return false;
-  std::int64_t sum = 0;
-  {
-    const std::lock_guard guard(server_.keyspace.LockOf(engine::Keyspace::PartitionOf(key)));
-    const engine::CounterPlace place = server_.keyspace.FindInteger(key, now_);
-    if (!place || __builtin_add_overflow(*place, delta, &sum)) return false;
-    unit_.PutInteger(key, place, sum, delta);
-    server_.log.Append(unit_.bytes());
+bool HotPath::Hold(const engine::Key& key) {
+  if (place_ && held_.hash == key.hash && held_.name == key.name) return true;
+  LetGo();
+  SpinLock& lock = server_.keyspace.LockOf(engine::Keyspace::PartitionOf(key));
+  lock.lock();
+  place_ = server_.keyspace.FindInteger(key, now_);
+  if (!place_) {
+    lock.unlock();
+    return false;
   }
-  changes_ += unit_.changes();
-  unit_.Clear();
+  held_ = key;
+  value_ = *place_;
+  return true;
+}
+
+void HotPath::LetGo() {
+  if (!place_) return;
+  if (additions_ != 0) {
+    unit_.PutInteger(held_, place_, value_, added_);
+    server_.log.Append(unit_.bytes());
+    unit_.Clear();
+    changes_ += additions_;
+    additions_ = 0;
+    added_ = 0;
+  }
+  place_ = {};
+  server_.keyspace.LockOf(engine::Keyspace::PartitionOf(held_)).unlock();
+}
+
+bool HotPath::Add(const engine::Key& key, std::int64_t delta) {
+  std::int64_t sum = 0;
+  std::int64_t added = 0;
+  if (!MayWrite() || !Hold(key) || __builtin_add_overflow(value_, delta, &sum) ||
+      __builtin_add_overflow(added_, delta, &added))
+    return false;
+  value_ = sum;
+  added_ = added;
+  ++additions_;
   Reply(sum, session_->dialect != Dialect::kRedis);
   return true;
 }
 
 bool HotPath::Get(const engine::Key& key) {
-  std::int64_t value = 0;
-  {
-    const std::lock_guard guard(server_.keyspace.LockOf(engine::Keyspace::PartitionOf(key)));
-    const engine::CounterPlace place = server_.keyspace.FindInteger(key, now_);
-    // With a precision the value may be an estimate.
-    if (!place || place.has_precision() || !exact_by_default_) return false;
-    value = *place;
-  }
-  Reply(value, true);
+  // With a precision the value may be an estimate.
+  if (!exact_by_default_ || !Hold(key) || place_.has_precision()) return false;
+  Reply(value_, true);
   return true;
 }
 
@@ -111,6 +135,7 @@ void HotPath::Reply(std::int64_t value, bool bulk) {
 
 void HotPath::End(std::string& out) {
   ASSERT(requests_ <= kRunMax);
+  LetGo();
   out.append(replies_, static_cast<std::size_t>(reply_end_ - replies_));
   reply_end_ = replies_;
   Bump(stats_.commands, requests_);

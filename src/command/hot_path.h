@@ -4,10 +4,20 @@
 // its session or the state of the server makes it do nothing, and the dispatcher takes the request.
 //
 //   hot.Begin(session, now)            may this session's requests go this way?
-//   hot.Execute(command, args, key)    once per request; false: not this one
+//   hot.Execute(command, args, key)    once per request; false: not this one, and no lock is held
 //   hot.End(out)                       writes the replies, before anybody else writes to `out`
 //
-// One per dispatcher, in its thread; the TurnLock is held shared throughout.
+// Requests for one counter that follow each other in a run are done together: the counter stays
+// locked and its value in hand, each request gets a reply of its own, and at the end one mutation
+// with the last value and the sum of what was added goes to the keyspace and the log. Why that is
+// as good as one each: nobody else sees the values in between, for the lock is held; no reply
+// leaves before the end of the turn, when the log is safe beyond that mutation; and a crash finds
+// the counter as it was before the first of the requests or after the last, which are states
+// between two commands like any other. With other nodes it is one addition of the sum to the own
+// entry, which is what the frame would have made of the single ones (engine/replica.h).
+//
+// One per dispatcher, in its thread; the TurnLock is held shared throughout. Between Execute and
+// the next call it may hold one partition's lock, and takes no second one.
 #pragma once
 
 #include <array>
@@ -41,6 +51,11 @@ class HotPath {
  private:
   static constexpr std::size_t kReplyMax = 32;  // "$20\r\n-9223372036854775808\r\n"
 
+  bool TryExecute(HotForm form, std::span<const std::string_view> args, const engine::Key& key);
+  // Locks the counter and takes its value in hand, if it is not this one already.
+  bool Hold(const engine::Key& key);
+  // Writes what was added to the counter in hand, if there is one, and unlocks it.
+  void LetGo();
   bool Add(const engine::Key& key, std::int64_t delta);
   bool Get(const engine::Key& key);
   bool MayWrite() const;
@@ -54,6 +69,11 @@ class HotPath {
   Session* session_ = nullptr;  // of the run
   WallMs now_ = 0;
   bool exact_by_default_ = true;
+  engine::Key held_ = {};            // the counter in hand; its name lies in the requests
+  engine::CounterPlace place_ = {};  // null: none is
+  std::int64_t value_ = 0;
+  std::int64_t added_ = 0;  // and not written yet, in so many additions
+  std::uint64_t additions_ = 0;
   std::uint64_t requests_ = 0;
   std::uint64_t changes_ = 0;
   std::array<std::uint32_t, kHotForms> calls_{};
