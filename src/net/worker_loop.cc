@@ -98,9 +98,10 @@ void WorkerLoop::Iterate(int timeout_ms) {
   std::array<epoll_event, kEventsAtOnce> events;
   const int count = epoll_wait(epoll_.get(), events.data(), kEventsAtOnce, timeout_ms);
   std::shared_lock turn(node_.state().turn_lock);
+  const Now now = node_.now();  // for all of this turn: nothing below waits
   std::vector<Client*> earlier;
   earlier.swap(unread_);
-  for (Client* client : earlier) OnReadable(*client);
+  for (Client* client : earlier) OnReadable(*client, now);
   for (int i = 0; i < count; ++i) {
     const std::uintptr_t word = events[static_cast<std::size_t>(i)].data.u64;
     const std::uint32_t what = events[static_cast<std::size_t>(i)].events;
@@ -115,15 +116,15 @@ void WorkerLoop::Iterate(int timeout_ms) {
         break;
       case Tag::kClient: {
         auto& client = *reinterpret_cast<Client*>(word & ~kTagMask);
-        if ((what & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) OnReadable(client);
+        if ((what & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) OnReadable(client, now);
         if ((what & EPOLLOUT) != 0) worker_.MakeSendable(*client.connection);
         break;
       }
     }
   }
   TakeAdopted();
-  worker_.RunTurn(node_.now());
-  TickIfDue();
+  worker_.RunTurn(now);
+  TickIfDue(now);
   worker_.Release();
   if (node_.state().disk_failed.load(std::memory_order_relaxed)) worker_.FailGates();
   SendAll();
@@ -189,7 +190,7 @@ void WorkerLoop::TakeAdopted() {
 
 // ---- moving bytes
 
-void WorkerLoop::OnReadable(Client& client) {
+void WorkerLoop::OnReadable(Client& client, Now now) {
   node::Connection& connection = *client.connection;
   if (connection.input_ended) {
     // Nothing more to read, yet something happened: the connection is broken.
@@ -203,7 +204,7 @@ void WorkerLoop::OnReadable(Client& client) {
     return;
   }
   const ssize_t size = recv(client.fd.get(), space.data(), space.size(), 0);
-  worker_.Received(connection, size > 0 ? static_cast<std::size_t>(size) : 0, node_.now());
+  worker_.Received(connection, size > 0 ? static_cast<std::size_t>(size) : 0, now);
   if (size > 0 || (size < 0 && (errno == EAGAIN || errno == EINTR))) return;
   if (size == 0) {
     Watch(client, client.events & ~static_cast<std::uint32_t>(EPOLLIN));
@@ -270,8 +271,7 @@ void WorkerLoop::HandOver(Client& client) {
 
 // ---- time
 
-void WorkerLoop::TickIfDue() {
-  const Now now = node_.now();
+void WorkerLoop::TickIfDue(Now now) {
   if (now.mono_ns < next_tick_ns_) return;
   next_tick_ns_ = now.mono_ns + kTickNs;
   RestListeners(false);

@@ -59,7 +59,7 @@ class WorkerLoop {
 
   void Iterate(int timeout_ms);
   void OnListener(Listener& listener);
-  void OnReadable(Client& client);
+  void OnReadable(Client& client, Now now);
   void TakeAdopted();
   void SendAll();
   // False if the client's connection is gone afterwards.
@@ -67,7 +67,7 @@ class WorkerLoop {
   void Watch(Client& client, std::uint32_t events);
   void CloseClient(Client& client);
   void HandOver(Client& client);
-  void TickIfDue();
+  void TickIfDue(Now now);
   void RestListeners(bool rest);
   void Drain();
   int TimeoutMs() const;
