@@ -99,12 +99,19 @@ void Worker::AddRequest(Connection& connection, std::size_t first_argument, std:
   if (request.argument_count == 0) return;
   const std::span args(arguments_.data() + first_argument, request.argument_count);
   request.command = dispatcher_.Resolve(args);
-  if (request.command != nullptr && request.command->first_key > 0 &&
-      static_cast<std::uint32_t>(request.command->first_key) < request.argument_count) {
-    request.key =
-        node_.keyspace().MakeKey(args[static_cast<std::size_t>(request.command->first_key)]);
-    node_.keyspace().Prefetch(request.key);
+  if (request.command == nullptr || request.command->first_key <= 0 ||
+      static_cast<std::uint32_t>(request.command->first_key) >= request.argument_count)
+    return;
+  const std::string_view name = args[static_cast<std::size_t>(request.command->first_key)];
+  if (requests_.size() > 1) {
+    const engine::Key& before = requests_[requests_.size() - 2].key;
+    if (before.hash != 0 && before.name == name) {  // a hot counter, fetched already
+      request.key = {.name = name, .hash = before.hash};
+      return;
+    }
   }
+  request.key = node_.keyspace().MakeKey(name);
+  node_.keyspace().Prefetch(request.key);
 }
 
 void Worker::ExecuteAll(Now now) {
@@ -130,7 +137,9 @@ void Worker::ExecuteAll(Now now) {
 void Worker::RunBatch(Now now) {
   const std::size_t count = requests_.size();
   const auto fetch_record = [&](std::size_t i) {
-    if (i < count && requests_[i].key.hash != 0) node_.keyspace().PrefetchRecord(requests_[i].key);
+    if (i >= count || requests_[i].key.hash == 0) return;
+    if (i > 0 && requests_[i].key.hash == requests_[i - 1].key.hash) return;
+    node_.keyspace().PrefetchRecord(requests_[i].key);
   };
   for (std::size_t i = 0; i < kRecordAhead; ++i) fetch_record(i);
   std::size_t next = 0;
