@@ -7,80 +7,11 @@ import unittest
 import urllib.request
 
 import harness
-from harness import Client, ReplyError, eventually
+from cluster_harness import ClusterTest
+from harness import ReplyError, eventually
 
 
-def nodes_of(client: Client) -> dict:
-    """CLUSTER NODES: id -> (address, flags, link)."""
-    found = {}
-    for line in client.call("CLUSTER", "NODES").splitlines():
-        words = line.split(" ")
-        found[words[0]] = (words[1], words[2], words[5])
-    return found
-
-
-class ClusterTest(harness.SystemTest):
-    def setUp(self) -> None:
-        super().setUp()
-        self.started = 0
-
-    def node(self, *flags: harness.Word) -> harness.Server:
-        self.started += 1
-        folder = self.folder / f"node{self.started}"
-        folder.mkdir()
-        server = harness.Server(folder, "--cluster-node-timeout", 1000, *flags)
-        self.addCleanup(server.kill)
-        return server.start()
-
-    def meet(self, server: harness.Server, other: harness.Server) -> None:
-        with server.client() as client:
-            self.assertEqual(client.call("CLUSTER", "MEET", "127.0.0.1", other.port), "OK")
-
-    def wait_linked(self, *servers: harness.Server) -> None:
-        """Until every one sees all of them, linked, and only them."""
-        ids = set()
-        for server in servers:
-            with server.client() as client:
-                ids.add(client.call("CLUSTER", "MYID"))
-
-        def complete() -> bool:
-            for server in servers:
-                with server.client() as client:
-                    nodes = nodes_of(client)
-                    if set(nodes) != ids or any(n[2] != "connected" for n in nodes.values()):
-                        return False
-            return True
-        try:
-            eventually(complete, "all nodes linked", 20)
-        except AssertionError:
-            states = []
-            for server in servers:
-                with server.client() as client:
-                    states.append(client.call("CLUSTER", "NODES") + server.log()[-1500:])
-            raise AssertionError("not all nodes are linked:\n" + "\n".join(states)) from None
-
-    def wait_value(self, name: str, value: str, *servers: harness.Server) -> None:
-        seen = []
-
-        def equal() -> bool:
-            seen.clear()
-            for server in servers:
-                with server.client() as client:
-                    seen.append(client.call("GET", name))
-            return all(one == value for one in seen)
-        try:
-            eventually(equal, "equal values", 20)
-        except AssertionError:
-            raise AssertionError(f"{name} should be {value} everywhere, is {seen}") from None
-
-    def three(self) -> list:
-        """All empty, and met at the same time: they have to agree on one cluster."""
-        servers = [self.node() for _ in range(3)]
-        self.meet(servers[0], servers[1])
-        self.meet(servers[0], servers[2])
-        self.wait_linked(*servers)
-        return servers
-
+class ClusterNodesTest(ClusterTest):
     def test_three_nodes_count_together(self) -> None:
         servers = self.three()
         for i, server in enumerate(servers):
@@ -93,14 +24,6 @@ class ClusterTest(harness.SystemTest):
         for server in servers:
             eventually(lambda s=server: self.call(s, "TREE.SUM", "days", "page") in (6, "6"),
                        "the tree's sum")
-
-    def flags(self, server: harness.Server) -> dict:
-        with server.client() as client:
-            return {node: words[1] for node, words in nodes_of(client).items()}
-
-    def call(self, server: harness.Server, *words: harness.Word):
-        with server.client() as client:
-            return client.call(*words)
 
     def test_hello_lists_all_nodes(self) -> None:
         servers = self.three()
