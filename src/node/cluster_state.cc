@@ -149,16 +149,21 @@ Status Cluster::Start(Now now) {
   std::uint64_t seed = 0;
   RandomBytes(reinterpret_cast<std::uint8_t*>(&seed), sizeof seed);
   replicator_ = std::make_unique<replication::Replicator>(*this, seed, settings_);
-  replicator_->Announce(now, announced_);
+  // Before anything else is asked of the Replicator, which makes it write the file anew.
   auto file = ReadWholeFile(*node_.environment().directory, kNodesFile, kNodesFileMax);
   if (file) {
     auto members = replication::DecodeMembers(*file);
     if (!members) return members.error();
-    started_ = true;
     replicator_->Restore(now, *members);
   } else if (file.error().kind != ErrorKind::kNotFound) {
     return file.error();
+  } else if (replica_) {
+    // Alone in the belief that nobody else is there, it would fold what others still count on.
+    return Error{ErrorKind::kCorrupt,
+                 "the data belongs to a cluster, but the file 'nodes' with its members is missing: "
+                 "bring it back, or start with an empty folder and join again"};
   }
+  replicator_->Announce(now, announced_);
   started_ = true;
   std::vector<Bytes> kept;
   {

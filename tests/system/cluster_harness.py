@@ -116,7 +116,7 @@ class Writer(threading.Thread):
         # Amounts of one writer differ, so that a lost or doubled one cannot hide behind another.
         amount = self.next_amount * 64 + self.number
         self.next_amount += 1
-        name = self.random.choice(self.load.names + [f"own:{self.number}"])
+        name = self.random.choice(self.load.names + [f"{self.load.own}:{self.number}"])
         tree, _, key = name.partition("/")
         words = ("TREE.INCRBY", tree, key, amount) if key else ("INCRBY", name, amount)
         try:
@@ -143,9 +143,10 @@ class Load:
                  pause: float = 0.001, seed: int = 1, session_operations: int = 1_000_000,
                  reply_seconds: float = 10,
                  connect: Optional[Callable[[Server], Client]] = None,
-                 ledger: Optional[Ledger] = None) -> None:
+                 ledger: Optional[Ledger] = None, own: str = "own") -> None:
         self.servers = list(servers)
         self.names = list(names)
+        self.own = own  # what each writer's counter of its own begins with
         self.roam = roam
         self.pause = pause
         self.seed = seed

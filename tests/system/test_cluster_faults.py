@@ -10,6 +10,8 @@ import signal
 import subprocess
 import time
 
+from pathlib import Path
+
 import harness
 from cluster_harness import NODE_TIMEOUT_MS, ClusterTest, Ledger, Load
 from harness import Client, ReplyError, eventually
@@ -106,7 +108,7 @@ class StoppedNodesTest(ClusterTest):
         servers = self.three()
         stopped = servers[2]
         with Load(servers[:2], seed=SEED) as load, Load([stopped], writers=2, seed=SEED + 1,
-                                                        names=["cold"]) as other:
+                                                        names=["cold"], own="other") as other:
             load.wait_operations(50)
             self.wait_state("CONSISTENT", *servers)
             stopped.send_signal(signal.SIGSTOP)
@@ -147,7 +149,7 @@ class StoppedNodesTest(ClusterTest):
 
 
 class FullDiskTest(ClusterTest):
-    def tmpfs(self, size: str) -> harness.Path:
+    def tmpfs(self, size: str) -> Path:
         folder = self.folder / "small"
         folder.mkdir()
         if os.geteuid() != 0:
@@ -207,12 +209,12 @@ class FullDiskTest(ClusterTest):
 
 
 class OldDataTest(ClusterTest):
-    def copy(self, server: harness.Server, name: str) -> harness.Path:
+    def copy(self, server: harness.Server, name: str) -> Path:
         target = self.folder / name
         shutil.copytree(server.data, target)
         return target
 
-    def restore(self, server: harness.Server, copy: harness.Path) -> None:
+    def restore(self, server: harness.Server, copy: Path) -> None:
         shutil.rmtree(server.data)
         shutil.copytree(copy, server.data)
 
