@@ -32,6 +32,7 @@ double ThreadMicroseconds() {
 class NoLog final : public LogSink {
  public:
   void Append(std::string_view) override {}
+  Lsn last_lsn() const override { return 0; }
 };
 
 class Server {
