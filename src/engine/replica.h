@@ -242,6 +242,7 @@ class Replica {
   void ApplyEntry(const SharedMutation& mutation, crdt::OriginIndex origin, Touched& touched);
   bool ApplyImplicit(const SharedMutation& mutation);
   void ApplyAttribute(const Key& key, const SharedMutation& mutation, Touched& touched);
+  bool Decodes(ByteReader in, const std::vector<OriginId>& dictionary, bool& lacks_folded);
   void ApplyClose(const SharedMutation& mutation, crdt::OriginIndex origin, Lsn to);
   bool IsCurrent(const CellName& cell, std::uint64_t epoch);
   std::string EncodeDirty(SharedWriter& writer, bool& all);

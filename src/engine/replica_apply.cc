@@ -13,12 +13,6 @@ namespace jeton::engine {
 namespace {
 
 constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
-bool Decodes(ByteReader in, crdt::OriginTable& origins, const std::vector<OriginId>& dictionary) {
-  SharedReader reader(origins, &dictionary);
-  SharedMutation mutation;
-  while (in.ok() && !in.AtEnd()) reader.Read(in, mutation);
-  return in.ok();
-}
 
 }  // namespace
 
@@ -152,6 +146,22 @@ void Replica::SetKnown(crdt::OriginIndex origin, Lsn lsn) {
   applied_.Advance(origins_.IdOf(origin), lsn);
 }
 
+// `lacks_folded`: it folds an origin of which not everything is known here. Its sums would be there
+// and its resets not; every member had all of it, so a newcomer must take a state.
+bool Replica::Decodes(ByteReader in, const std::vector<OriginId>& dictionary, bool& lacks_folded) {
+  SharedReader reader(origins_, &dictionary);
+  SharedMutation mutation;
+  while (in.ok() && !in.AtEnd()) {
+    reader.Read(in, mutation);
+    const bool folds = mutation.type == SharedType::kFold || mutation.type == SharedType::kFolded;
+    if (!in.ok() || !folds) continue;
+    const OriginId& origin = origins_.IdOf(mutation.origin);
+    const Lsn end = mutation.type == SharedType::kFold ? mutation.end : mutation.lsn;
+    if (!folded_.contains(origin) && applied_.Get(origin) < end) lacks_folded = true;
+  }
+  return in.ok();
+}
+
 Replica::Outcome Replica::ApplyFrame(const crdt::Frame& frame, WallMs now, std::string* why) {
   if (folded_.contains(frame.origin)) return Outcome::kKnown;
   if (frame.to <= applied_.Get(frame.origin)) return Outcome::kKnown;
@@ -159,10 +169,12 @@ Replica::Outcome Replica::ApplyFrame(const crdt::Frame& frame, WallMs now, std::
   ByteReader in(frame.body);
   const BodyHead head = GetHead(in);
   const auto origin = origins_.Add(frame.origin);
-  if (!in.ok() || !origin || !Decodes(in, origins_, head.dictionary)) {
+  bool lacks_folded = false;
+  if (!in.ok() || !origin || !Decodes(in, head.dictionary, lacks_folded)) {
     if (why != nullptr) *why = "the body of the frame does not decode";
     return Outcome::kRefused;
   }
+  if (lacks_folded) return Outcome::kGap;
   touched_now_ = now;
   SawClock(frame.clock);
   if (head.epoch > epoch_) SwitchEpoch(head.epoch);

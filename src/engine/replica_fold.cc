@@ -35,6 +35,7 @@ void Replica::Close(const OriginId& origin, std::string& log) {
 // closed: then nobody has more of it.
 bool Replica::AllHaveEnd(const OriginId& closed, const Closed& closing) const {
   if (bugs_.fold_early) return true;
+  if (members_.empty()) return false;  // they are not known yet
   const Lsn end = applied_.Get(closed);
   return std::all_of(members_.begin(), members_.end(), [&](const NodeId& member) {
     const auto row = rows_.find(member);
@@ -65,7 +66,8 @@ void Replica::FoldCell(const CellName& cell, SharedCell& shared, Folding& foldin
            .cell = cell,
            .epoch = epoch_,
            .origin = folding.closed,
-           .lsn = folding.lsn},
+           .lsn = folding.lsn,
+           .end = applied_.Get(origins_.IdOf(folding.closed))},
           folding.log);
   MarkDirty(cell, keyspace_.MakeKey(cell.name).hash);
   folding.left -= std::min<std::size_t>(folding.left, 1);
@@ -176,12 +178,15 @@ crdt::VersionVector Replica::VectorWithOwn(Lsn lsn) const {
 }
 
 bool Replica::IsStable(const crdt::VersionVector& vector) const {
-  return std::all_of(members_.begin(), members_.end(), [&](const NodeId& member) {
-    const auto row = rows_.find(member);
-    return row != rows_.end() && std::all_of(vector.begin(), vector.end(), [&](const auto& item) {
-             return folded_.contains(item.first) || row->second.Get(item.first) >= item.second;
-           });
-  });
+  return !members_.empty() &&
+         std::all_of(members_.begin(), members_.end(), [&](const NodeId& member) {
+           const auto row = rows_.find(member);
+           return row != rows_.end() &&
+                  std::all_of(vector.begin(), vector.end(), [&](const auto& item) {
+                    return folded_.contains(item.first) ||
+                           row->second.Get(item.first) >= item.second;
+                  });
+         });
 }
 
 std::optional<NodeId> Replica::BlockedBy() const {

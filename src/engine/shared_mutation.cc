@@ -165,7 +165,8 @@ void SharedWriter::Write(const SharedMutation& mutation, std::string& out) {
     case SharedType::kFold:
       PutName(cell, out);
       PutIndex(mutation.origin, out);
-      return PutVarint(out, mutation.lsn);
+      PutVarint(out, mutation.lsn);
+      return PutVarint(out, mutation.end);
     case SharedType::kClose:
     case SharedType::kFolded:
       PutIndex(mutation.origin, out);
@@ -322,6 +323,7 @@ void SharedReader::Read(ByteReader& in, SharedMutation& mutation) {
       name();
       mutation.origin = GetIndex(in);
       mutation.lsn = in.Varint();
+      mutation.end = in.Varint();
       break;
     case SharedType::kClose:
     case SharedType::kFolded:

@@ -78,6 +78,7 @@ struct SharedMutation {
   // kClose, kFold, kFolded, kUpTo (the LSN only)
   crdt::OriginIndex origin = 0;
   Lsn lsn = 0;
+  Lsn end = 0;  // kFold: the last of the folded origin; nobody may apply it who does not know all
   // kCell
   crdt::Cell state = {};
 };

@@ -184,6 +184,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   // The TurnLock is held exclusively.
   bool CutFrame(bool row_too);
   std::optional<std::string> CutTail();
+  void KeepTails();
   void AppendFrame(const OriginId& origin, Lsn to, std::string_view bytes, bool own);
   void Keep(const OriginId& origin, Lsn to, Bytes bytes);
   void RefreshVectors();
@@ -219,6 +220,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   replication::Address announced_;
   Now now_;                    // of the last call of the peer loop
   bool recovering_ = true;     // there is no log to write yet
+  std::vector<Kept> tails_;    // of earlier runs, which are in no frame of the log yet
   Lsn replayed_ = 0;           // the last LSN of the run that is being replayed
   std::size_t reachable_ = 0;  // other nodes
   MonoNs frame_interval_ = 10 * kNsPerMs;

@@ -129,6 +129,8 @@ std::optional<Lsn> Cluster::FoldedAt(const OriginId& origin) const {
 }
 
 void Cluster::MembersChanged(const std::vector<replication::Member>& members) {
+  // Before the `nodes` file is read there is only our own record, which must not replace it.
+  if (!started_) return;
   members_ = members;
   std::vector<NodeId> living;
   for (const auto& member : members) {

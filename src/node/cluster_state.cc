@@ -35,6 +35,7 @@ Status Cluster::RestoreControl(std::string_view vector) {
 void Cluster::RestoreReset() {
   node_.keyspace().set_replica(nullptr);
   replica_.reset();
+  tails_.clear();
   const std::lock_guard guard(frames_mutex_);
   kept_.clear();
   kept_bytes_ = 0;
@@ -72,9 +73,8 @@ Result<bool> Cluster::ReplayRecord(const LogRecord& record, WallMs now) {
   if (!replica_) return false;
   if (record.origin != replica_->own()) {
     // The next run. What the one before had not cut it found and cut at its start; the frame
-    // follows.
-    while (CutTail()) {
-    }
+    // follows, unless that start, too, was cut short.
+    KeepTails();
     replica_->NextRun(record.origin);
   }
   replayed_ = record.lsn;
@@ -89,6 +89,9 @@ Result<bool> Cluster::ReplayRecord(const LogRecord& record, WallMs now) {
     } else if (replica_->ApplyFrame(frame, now) == engine::Replica::Outcome::kRefused) {
       return kNotDecoded;
     }
+    std::erase_if(tails_, [&](const Kept& tail) {
+      return tail.origin == frame.origin && tail.to <= frame.to;
+    });
     Keep(frame.origin, frame.to, std::make_shared<const std::string>(record.payload));
   }
   return true;
@@ -101,15 +104,21 @@ std::optional<std::string> Cluster::CutTail() {
   return replica_->Cut(std::max(replayed_, after), replica_->applied(), false);
 }
 
+void Cluster::KeepTails() {
+  const OriginId origin = replica_->own();
+  while (auto tail = CutTail()) {
+    tails_.push_back({.origin = origin,
+                      .to = replica_->applied().Get(origin),
+                      .bytes = std::make_shared<const std::string>(std::move(*tail))});
+  }
+}
+
 Status Cluster::BeginRun(const std::optional<OriginId>& last_origin, Lsn) {
   recovering_ = false;
   if (!replica_) return {};
-  const OriginId before = replica_->own();
-  if (last_origin && *last_origin == before) {
-    while (const auto tail = CutTail()) {
-      AppendFrame(before, replica_->applied().Get(before), *tail, false);
-    }
-  }
+  if (last_origin && *last_origin == replica_->own()) KeepTails();
+  for (const Kept& tail : tails_) AppendFrame(tail.origin, tail.to, *tail.bytes, false);
+  tails_.clear();
   replica_->NextRun(node_.store().origin());
   return {};
 }

@@ -22,7 +22,7 @@ namespace jeton::replication {
 enum class ApplyOutcome : std::uint8_t {
   kApplied,  // logged and applied; applied() now has `to` for its origin
   kKnown,    // to <= known: nothing to do
-  kGap,      // from > known
+  kGap,      // from > known; or it folds an origin that is not wholly known: a state is needed
   kRefused,  // the frame cannot be right (its body does not decode): the link is closed
   kBusy      // not now (disk full, loading): asked for again later
 };

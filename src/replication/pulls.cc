@@ -139,6 +139,8 @@ ApplyOutcome Replicator::Impl::ApplyDelta(Now now, Link& link, const crdt::Frame
     Corrupt(now, link, text);
   }
   if (outcome == ApplyOutcome::kBusy) pull_pause_until_ = now.mono_ns + kBusyMs * kNsPerMs;
+  // It follows, yet builds on an origin that was folded before we had it: no frames help.
+  if (outcome == ApplyOutcome::kGap) TryState(now, link, frame.origin);
   if (outcome != ApplyOutcome::kApplied) return outcome;
   ++totals_.frames_applied;
   ++peers_[link.peer.node].frames_in;

@@ -19,6 +19,16 @@ constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
 constexpr const char* kNames[] = {"a", "b", "c", "d"};
 constexpr MonoNs kHealingMax = 240 * kNsPerSecond;
 
+std::string TextOf(const OriginId& id) {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string text;
+  for (std::size_t i = 4; i < 8; ++i) {
+    text.push_back(kHex[id[i] >> 4]);
+    text.push_back(kHex[id[i] & 15]);
+  }
+  return text;
+}
+
 std::vector<LedgerCell> Cells() {
   std::vector<LedgerCell> cells;
   for (const char* name : kNames) cells.push_back({name});
@@ -169,7 +179,19 @@ void ClusterSimulation::Check(std::size_t n, const char* when) {
     const Decimal shown = Shown(n, name).value_or(0);
     const Decimal expected = ledger_.Expected(static_cast<int>(cell), scope, known);
     if (shown == expected) continue;
-    if (options_.trace && node.replica()) Event(node.replica()->Describe({.name = name}));
+    if (options_.trace && node.replica()) {
+      for (std::size_t other = 0; other < nodes_.size(); ++other) {
+        if (!nodes_[other]->up() || nodes_[other]->replica() == nullptr) continue;
+        Event(std::to_string(other) + ": " + Shown(other, name).value_or(0).ToString() + " = " +
+              nodes_[other]->replica()->Describe({.name = name}));
+      }
+      for (std::size_t i = 0; i < ledger_.origins(); ++i) {
+        const OriginId& id = ledger_.IdOf(i);
+        Event(TextOf(id) + (static_cast<int>(i) == life.origin ? " (own)" : "") + " known to " +
+              std::to_string(vector.Get(id)) + ", " + std::to_string(known[i]) + " operations" +
+              (node.replica()->folded().contains(id) ? ", folded" : ""));
+      }
+    }
     return Fail(std::string(when) + ": node " + std::to_string(n) + " shows " + shown.ToString() +
                 " and not " + expected.ToString() + " as " + name);
   }
@@ -219,7 +241,8 @@ void ClusterSimulation::Write(std::size_t n) {
   const bool refused = !reply.empty() && reply.front() == '-';
   std::string text = std::to_string(n) + ":";
   for (const std::string& word : words) text += " " + word;
-  Event(text + (refused ? " refused: " + reply : ""));
+  Event(text +
+        (refused ? " refused: " + reply : " lsn " + std::to_string(node.node().appended_lsn())));
   if (!refused) Note(n, words, was.value_or(0));
   lives_[n].to_acknowledge = refused ? 0 : node.node().appended_lsn();
   Check(n, "a request");
@@ -260,7 +283,10 @@ void ClusterSimulation::Start(std::size_t n) {
   life.origin = ledger_.AddOrigin(node.origin());
   life.known = {};
   life.next_tick = 0;
-  Event("node " + std::to_string(n) + " starts");
+  Event("node " + std::to_string(n) + " starts as " + TextOf(node.origin()) +
+        (node.replica() == nullptr
+             ? ", alone"
+             : ", one of " + std::to_string(node.replica()->members().size())));
   if (before >= 0 && node.replica() != nullptr) {
     const OriginId& old = ledger_.IdOf(static_cast<std::size_t>(before));
     if (!life.excused && KnownVector(n).Get(old) < life.acknowledged) {
