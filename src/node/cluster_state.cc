@@ -148,9 +148,11 @@ void Cluster::CloseOldRuns() {
 
 Status Cluster::Start(Now now) {
   now_ = now;
+  bool joins = false;
   {
     const std::shared_lock turn(node_.state().turn_lock);
     const command::Values& values = node_.state().settings.values();
+    joins = !values.cluster_join.empty();
     settings_.secret = values.cluster_secret;
     settings_.node_timeout_ms = values.cluster_node_timeout;
     settings_.ring_bytes_max = static_cast<std::size_t>(values.cluster_ring_size);
@@ -173,6 +175,13 @@ Status Cluster::Start(Now now) {
                  "bring it back, or start with an empty folder and join again"};
   }
   replicator_->Announce(now, announced_);
+  if (joins && members_.size() <= 1) {
+    // Until the first Tick knows better.
+    auto status = std::make_shared<command::ClusterStatus>(*status_);
+    status->copying_state = true;
+    const std::lock_guard guard(status_mutex_);
+    status_ = std::move(status);
+  }
   started_ = true;
   std::vector<Bytes> kept;
   {

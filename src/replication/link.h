@@ -126,6 +126,7 @@ struct Redial {
 struct MeetTarget {
   Address address;
   bool keep = false;
+  bool tried = false;  // at least once, in vain
   MonoNs until = 0;
   Redial redial;
 };

@@ -278,6 +278,7 @@ void Replicator::Impl::DialFailed(Now now, LinkId id, const std::string& why) {
   for (MeetTarget& meet : meets_) {
     if (meet.redial.link != id) continue;
     meet.redial.link = 0;
+    meet.tried = true;
     ScheduleRedial(now, meet.redial, false);
   }
 }

@@ -63,6 +63,7 @@ void Replicator::Impl::OnVector(Now now, Link& link, std::string_view payload) {
   ByteReader in(payload);
   const VectorUpdate update = DecodeVector(in);
   if (!in.ok()) return Corrupt(now, link, "a VV that does not decode");
+  const bool first = !link.vector_seen;
   link.vector_seen = true;
   Peer& peer = peers_[link.peer.node];
   peer.durable.Join(update.durable);
@@ -83,6 +84,7 @@ void Replicator::Impl::OnVector(Now now, Link& link, std::string_view payload) {
       }
     }
   }
+  if (first && joining_) join_goal_.Join(link.their_applied);
   if (link.their_applied.size() > crdt::kOriginsPerVectorMax) {
     return Corrupt(
         now, link,

@@ -159,6 +159,7 @@ class Replicator::Impl {
   void PumpDonation(Now now, Link& link);
   void EndDonation(Link& link);
   void CheckJoined();
+  bool Joining() const;
 
   // --- report.cc
   void Note(bool warning, std::string text);
@@ -211,6 +212,7 @@ class Replicator::Impl {
   std::size_t donations_ = 0;
   bool joining_ = false;
   bool joined_ = false;
+  crdt::VersionVector join_goal_;  // what those had who were met while joining, when they were met
   bool forgotten_ = false;
   bool fenced_ = false;
   bool reissued_ = false;       // our record was once older than what peers had of us

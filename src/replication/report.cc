@@ -117,7 +117,7 @@ ReplicatorStatus Replicator::Impl::status(Now now) const {
   status.needs_outstanding = pulls_.size();
   for (const auto& [key, alarm] : alarms_) status.alarms.push_back(alarm.text);
   for (const MeetTarget& meet : meets_) status.meeting.push_back(meet.address);
-  status.transfer.joining = joining_;
+  status.transfer.joining = Joining();
   status.transfer.donations = donations_;
   if (incoming_) {
     status.transfer.receiving = Receiving();

@@ -216,19 +216,33 @@ void Replicator::Impl::EndDonation(Link& link) {
   --donations_;
 }
 
-// A node has joined when it once had all that a peer had.
+// A node has joined when it has all that its peers had when they met. (What they have by now would
+// be a goal that moves.) An empty peer may be joining itself, and is no proof that nothing is
+// there.
 void Replicator::Impl::CheckJoined() {
   if (!joining_ || incoming_) return;
+  bool has_goal = true, has_all = true, any = false;
+  for (const auto& [origin, lsn] : join_goal_) has_goal = has_goal && Known(origin) >= lsn;
   for (const auto& [id, link] : links_) {
-    if (!link->Up() || !link->vector_seen) continue;
-    bool covers = true;
-    for (const auto& [origin, lsn] : link->their_applied) covers = covers && Known(origin) >= lsn;
-    if (!covers) continue;
-    joining_ = false;
-    joined_ = true;
-    Note(false, "this node has everything that " + NameOf(*link) + " has");
-    return;
+    if (!link->Up()) continue;
+    if (!link->vector_seen) return;
+    any = true;
+    for (const auto& [origin, lsn] : link->their_applied) has_all = has_all && Known(origin) >= lsn;
   }
+  if (!any || (!has_goal && !has_all)) return;
+  joining_ = false;
+  joined_ = !join_goal_.empty();
+  join_goal_ = {};
+  if (joined_) Note(false, "this node has everything that the others had when it joined them");
+}
+
+// Ready is who has joined, and who has nobody to join: a first node is told of others that start
+// after it, and must not wait for them.
+bool Replicator::Impl::Joining() const {
+  if (joining_) return true;
+  return members_.size() == 1 && std::any_of(meets_.begin(), meets_.end(), [](const auto& meet) {
+           return meet.keep && !meet.tried;
+         });
 }
 
 }  // namespace jeton::replication
