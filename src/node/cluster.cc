@@ -49,23 +49,12 @@ void Cluster::AppendFrame(const OriginId& origin, Lsn to, std::string_view bytes
     donation->frames.push_back(shared);
     if (donation->overrun) donation->frames.clear();
   }
-  Keep(origin, to, std::move(shared));
+  Keep(std::move(shared));
 }
 
 void Cluster::AppendUnit(std::string& unit) {
   if (!unit.empty()) node_.Append(unit);
   unit.clear();
-}
-
-// Frames for a snapshot: as many as the ring would hold.
-void Cluster::Keep(const OriginId& origin, Lsn to, Bytes bytes) {
-  const std::lock_guard guard(frames_mutex_);
-  kept_bytes_ += bytes->size();
-  kept_.push_back({origin, to, std::move(bytes)});
-  while (kept_bytes_ > settings_.ring_bytes_max && kept_.size() > 1) {
-    kept_bytes_ -= kept_.front().bytes->size();
-    kept_.pop_front();
-  }
 }
 
 crdt::VersionVector Cluster::DurableRow() const {
@@ -240,8 +229,7 @@ void Cluster::CarryOut(Now now, const ResetWish&) {
   {
     const std::lock_guard guard(frames_mutex_);
     unsafe_.clear();
-    kept_.clear();
-    kept_bytes_ = 0;
+    kept_.Clear();
   }
   left_cluster_ = true;
   replicator_->Reset(now);
@@ -297,6 +285,7 @@ void Cluster::Tick(Now now) {
   PublishSafe(now);
   Tend(now);
   PublishSafe(now);
+  ShrinkKept();
   replicator_->Tick(now);
   PublishStatus(now);
   SayEvents();

@@ -27,6 +27,7 @@
 #include "command/cluster_host.h"
 #include "crdt/frame.h"
 #include "engine/replica.h"
+#include "node/kept_frames.h"
 #include "node/peer_driver.h"
 #include "replication/host.h"
 #include "replication/replicator.h"
@@ -111,6 +112,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   const crdt::VersionVector& durable() const override { return durable_; }
   Lsn Head() const override;
   replication::ApplyOutcome ApplyFrame(const crdt::Frame& frame, std::string_view bytes) override;
+  std::shared_ptr<const std::string> OldFrame(const OriginId& origin, Lsn after) override;
   bool IsClosed(const OriginId& origin) const override;
   std::optional<Lsn> FoldedAt(const OriginId& origin) const override;
   void MembersChanged(const std::vector<replication::Member>& members) override;
@@ -135,7 +137,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   engine::Replica* replica() { return replica_.get(); }
 
  private:
-  using Bytes = std::shared_ptr<const std::string>;
+  using Bytes = KeptFrames::Bytes;
   struct MeetWish {
     replication::Address address;
     bool keep = false;
@@ -156,8 +158,8 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
     Lsn to = 0;
     Bytes own;  // to be published; null for another origin's
   };
-  // A frame that somebody may need, for snapshots.
-  struct Kept {
+  // The last frame of an earlier run.
+  struct Tail {
     OriginId origin{};
     Lsn to = 0;
     Bytes bytes;
@@ -186,7 +188,12 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   std::optional<std::string> CutTail();
   void KeepTails();
   void AppendFrame(const OriginId& origin, Lsn to, std::string_view bytes, bool own);
-  void Keep(const OriginId& origin, Lsn to, Bytes bytes);
+  void Keep(Bytes bytes);
+  Lsn EverybodyHas(const OriginId& origin) const;
+  Lsn SomebodyElseHas(const OriginId& origin) const;
+  void DropKept(Lsn (Cluster::*lsn_of)(const OriginId&) const);
+  bool MergeSome();
+  void ShrinkKept();
   void RefreshVectors();
   crdt::VersionVector DurableRow() const;
   bool RowMoved() const;
@@ -220,7 +227,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   replication::Address announced_;
   Now now_;                    // of the last call of the peer loop
   bool recovering_ = true;     // there is no log to write yet
-  std::vector<Kept> tails_;    // of earlier runs, which are in no frame of the log yet
+  std::vector<Tail> tails_;    // of earlier runs, which are in no frame of the log yet
   Lsn replayed_ = 0;           // the last LSN of the run that is being replayed
   std::size_t reachable_ = 0;  // other nodes
   MonoNs frame_interval_ = 10 * kNsPerMs;
@@ -235,8 +242,14 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
 
   mutable std::mutex frames_mutex_;  // a leaf: of what follows
   std::deque<Unsafe> unsafe_;
-  std::deque<Kept> kept_;
-  std::size_t kept_bytes_ = 0;
+  KeptFrames kept_;  // that some member may lack
+
+  // Where the walk that merges them is, and from how many bytes on the next one begins.
+  bool merging_ = false;
+  OriginId merge_origin_{};
+  Lsn merge_after_ = 0;
+  std::size_t merge_at_ = 0;
+  std::string frames_alarm_;
 
   mutable std::mutex wishes_mutex_;  // a leaf
   std::vector<Wish> wishes_;

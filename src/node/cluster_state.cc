@@ -37,8 +37,7 @@ void Cluster::RestoreReset() {
   replica_.reset();
   tails_.clear();
   const std::lock_guard guard(frames_mutex_);
-  kept_.clear();
-  kept_bytes_ = 0;
+  kept_.Clear();
 }
 
 Status Cluster::RestoreRecord(std::string_view record, WallMs now) {
@@ -49,7 +48,7 @@ Status Cluster::RestoreRecord(std::string_view record, WallMs now) {
   ByteReader in(record.substr(1));
   const crdt::Frame frame = crdt::DecodeFrame(in);
   if (!in.ok()) return kNotDecoded;
-  Keep(frame.origin, frame.to, std::make_shared<const std::string>(record.substr(1)));
+  Keep(std::make_shared<const std::string>(record.substr(1)));
   return {};
 }
 
@@ -89,10 +88,10 @@ Result<bool> Cluster::ReplayRecord(const LogRecord& record, WallMs now) {
     } else if (replica_->ApplyFrame(frame, now) == engine::Replica::Outcome::kRefused) {
       return kNotDecoded;
     }
-    std::erase_if(tails_, [&](const Kept& tail) {
+    std::erase_if(tails_, [&](const Tail& tail) {
       return tail.origin == frame.origin && tail.to <= frame.to;
     });
-    Keep(frame.origin, frame.to, std::make_shared<const std::string>(record.payload));
+    Keep(std::make_shared<const std::string>(record.payload));
   }
   return true;
 }
@@ -117,7 +116,7 @@ Status Cluster::BeginRun(const std::optional<OriginId>& last_origin, Lsn) {
   recovering_ = false;
   if (!replica_) return {};
   if (last_origin && *last_origin == replica_->own()) KeepTails();
-  for (const Kept& tail : tails_) AppendFrame(tail.origin, tail.to, *tail.bytes, false);
+  for (const Tail& tail : tails_) AppendFrame(tail.origin, tail.to, *tail.bytes, false);
   tails_.clear();
   replica_->NextRun(node_.store().origin());
   return {};
@@ -186,7 +185,9 @@ Status Cluster::Start(Now now) {
   std::vector<Bytes> kept;
   {
     const std::lock_guard guard(frames_mutex_);
-    for (const Kept& frame : kept_) kept.push_back(frame.bytes);
+    for (const auto& [origin, frames] : kept_.origins()) {
+      for (const auto& frame : frames) kept.push_back(frame.bytes);
+    }
   }
   for (const Bytes& bytes : kept) (void)replicator_->AddFrame(now, bytes);
   return {};
@@ -198,19 +199,6 @@ std::string Cluster::CutForSnapshot() {
   if (!replica_) return {};
   CutFrame(false);
   return replica_->EncodeControl(node_.store().log().appended_lsn());
-}
-
-std::vector<std::string> Cluster::FrameRecords() const {
-  std::vector<std::string> records;
-  if (!replica_) return records;
-  const std::lock_guard guard(frames_mutex_);
-  for (const Kept& frame : kept_) {
-    crdt::VersionVector needed;
-    needed.Advance(frame.origin, frame.to);
-    if (replica_->folded().contains(frame.origin) || replica_->IsStable(needed)) continue;
-    records.push_back(kFrameRecord + *frame.bytes);
-  }
-  return records;
 }
 
 // ---- giving a state
@@ -351,8 +339,7 @@ Status Cluster::FinishState(const crdt::VersionVector& end) {
   }
   {
     const std::lock_guard guard(frames_mutex_);
-    kept_.clear();
-    kept_bytes_ = 0;
+    kept_.Clear();
     unsafe_.clear();
   }
   published_ = replica_->applied().Get(replica_->own());

@@ -127,6 +127,7 @@ void Cluster::PublishStatus(Now now) {
   }
   status->alarms = known.alarms;
   if (!forgotten_alarm_.empty()) status->alarms.push_back(forgotten_alarm_);
+  if (!frames_alarm_.empty()) status->alarms.push_back(frames_alarm_);
   status->divergences = known.divergence_total;
   std::vector<Lsn> acked;
   for (const auto& peer : known.peers) {

@@ -80,6 +80,40 @@ class ClusterNodesTest(ClusterTest):
         self.wait_value("c199", "3", fresh)
         eventually(fresh.readyz, "the new node is ready")
 
+    def test_both_sides_of_a_long_split_get_what_they_lack(self) -> None:
+        """Each side has changed far more than the ring holds, so that neither can copy the other's state."""
+        keys, rounds = 40_000, 8
+        flags = ("--cluster-ring-size", "1mb", "--cluster-frame-interval", 1)
+        servers = [self.node(*flags) for _ in range(3)]
+        self.meet(servers[0], servers[1])
+        self.meet(servers[0], servers[2])
+        self.wait_linked(*servers)
+        self.call(servers[0], "INCR", "begun")
+        self.wait_value("begun", "1", *servers)
+
+        def count(server: harness.Server) -> None:
+            with server.client() as client:
+                for _ in range(rounds):
+                    for start in range(0, keys, 10_000):
+                        client.pipeline([("INCR", f"k{i}") for i in range(start, start + 10_000)])
+        lonely, others = servers[2], servers[:2]
+        for server in others:
+            server.kill()
+        count(lonely)
+        self.call(lonely, "SET", "decided", 42)
+        lonely.kill()
+        for server in others:
+            server.start()
+        count(others[0])
+        self.wait_value(f"k{keys - 1}", str(rounds), *others)
+        lonely.start()
+        self.wait_linked(*servers)
+        for i in (0, 1, keys // 2, keys - 1):
+            self.wait_value(f"k{i}", str(2 * rounds), *servers)
+        self.wait_value("decided", "42", *servers)
+        eventually(lambda: self.call(servers[0], "GET", "begun", "STATE")[1] == "CONSISTENT",
+                   "all is known again")
+
     def test_join_by_a_flag(self) -> None:
         first = self.node()
         self.call(first, "INCRBY", "visits", 3)
