@@ -83,6 +83,7 @@ void Replicator::Impl::OnMembers(Now now, Link& link, std::string_view payload) 
   const std::vector<Member> members = GetMembers(in);
   if (!in.ok() || !in.AtEnd()) return Corrupt(now, link, "MEMBERS that do not decode");
   const LinkId source = link.id;
+  std::erase_if(meets_, [&](const MeetTarget& meet) { return meet.redial.link == source; });
   std::vector<Member> changed;
   for (const Member& member : members) {
     if (MergeMember(now, member)) changed.push_back(member);

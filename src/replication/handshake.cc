@@ -301,7 +301,10 @@ void Replicator::Impl::Up(Now now, Link& link) {
   Redial& redial = redials_[link.peer.node];
   redial.backoff_ms = settings_.reconnect_ms_min;
   const LinkId id = link.id;
-  std::erase_if(meets_, [&](const MeetTarget& meet) { return meet.redial.link == id; });
+  // A link may be lost before it has told who the members are; then the MEET goes on.
+  if (members_.contains(link.peer.node)) {
+    std::erase_if(meets_, [&](const MeetTarget& meet) { return meet.redial.link == id; });
+  }
   LearnHost(now, link.peer.seen_host);
   if (link.own.adoptable && !joined_) joining_ = true;
   Note(false, "link with " + NameOf(link) + (link.dialed ? " (dialed)" : " (accepted)"));

@@ -115,12 +115,25 @@ Status Store::Prepare(const FreshBytes& fresh) {
   if (Status status = LoadOrCreateIdentity(fresh); !status) return status;
   if (Status status = LoadManifests(); !status) return status;
   log_seeds_ = fresh.random[7];
-  const OriginId fresh_origin = MakeOrigin(fresh.wall_ms, fresh.random[5], fresh.random[6]);
+  // Later than every one before, whatever the clock says: of two runs that close an origin the one
+  // with the greater id folds it.
+  const OriginId fresh_origin =
+      MakeOrigin(std::max(fresh.wall_ms, LastOriginMs() + 1), fresh.random[5], fresh.random[6]);
   if (IsOurs(fresh_origin)) {
     return Error{ErrorKind::kConflict, "origin " + IdText(fresh_origin) + " was used before"};
   }
   identity_.origins.push_back(fresh_origin);
   return {};
+}
+
+WallMs Store::LastOriginMs() const {
+  WallMs last = 0;
+  for (const OriginId& origin : identity_.origins) {
+    WallMs ms = 0;
+    for (std::size_t i = 0; i < 6; ++i) ms = ms << 8 | origin[i];
+    last = std::max(last, ms);
+  }
+  return last;
 }
 
 Status Store::LoadOrCreateIdentity(const FreshBytes& fresh) {

@@ -151,6 +151,7 @@ class Store {
   Status Replay(const Manifest& manifest, const RecoveryHandler& handler, bool salvage,
                 RecoveryReport& report);
   bool IsOurs(const OriginId& origin) const;
+  WallMs LastOriginMs() const;
 
   Directory& directory_;
   const StoreOptions options_;
