@@ -204,15 +204,19 @@ void Cell::JoinBase(const Observation::Component& seen, std::uint64_t stamp, con
     if (same && !seen.present && !known.bugs.no_void) PutBase(made);
     return;
   }
-  if (!has_entry && known.Of(seen.origin) >= seen.cut) return;  // nothing of it is left here
+  // Of a lazy origin the unit of the reset may have added something that is not here yet.
+  const bool beyond = stamp != 0 && seen.present && known.Of(seen.origin) == seen.cut;
+  if (!has_entry && known.Of(seen.origin) >= seen.cut && !beyond) return;  // nothing of it is left here
   // Nothing is known of the origin beyond the cut, or it has an entry here.
   if (has_entry || seen.present || seen.cut > known.Of(seen.origin)) PutBase(made);
 }
 
-void Cell::ApplyReset(const Observation& observation, OriginIndex by, const Known& known) {
+void Cell::ApplyReset(const Observation& observation, OriginIndex by, OriginIndex lazy,
+                      const Known& known) {
   if (!extra_ || extra_->set.version < observation.set.version) extra().set = observation.set;
   for (const auto& seen : observation.components) {
-    JoinBase(seen, seen.origin == by ? observation.set.version.clock : 0, known);
+    const bool own = seen.origin == by || seen.origin == lazy;
+    JoinBase(seen, own ? observation.set.version.clock : 0, known);
   }
   if (known.bugs.no_void) return;
   // What the resetter had seen folded is covered by its view of the origin that took it over.
@@ -239,6 +243,16 @@ bool Cell::HasSeen(const Observation& observation, Fold fold) const {
 }
 
 void Cell::ApplyFold(const Fold& fold, const Known& known) {
+  // A reset may have observed what its run had added lazily and then lost with its disk: what there
+  // is of that was observed, and no more can be taken away.
+  const Entry* entry = FindEntry(fold.closed);
+  const Base* seen = FindBase(fold.closed);
+  if (entry != nullptr && seen != nullptr && seen->kind == Base::Kind::kSum &&
+      entry->birth <= seen->cut && known.Of(fold.closed) <= seen->cut) {
+    Base all = *seen;
+    all.sum = entry->sum;
+    PutBase(all);
+  }
   RemoveEntry(fold.closed);
   PutFold(fold);
   const Base* base = FindBase(fold.closed);
@@ -253,6 +267,7 @@ void Cell::DropUselessBases(const Known& known) {
   if (!extra_) return;
   std::erase_if(extra_->bases, [&](const Base& base) {
     if (base.kind == Base::Kind::kVoid || known.Of(base.origin) < base.cut) return false;
+    if (base.stamp != 0 && known.Of(base.origin) == base.cut) return false;
     const Entry* entry = FindEntry(base.origin);
     if (entry == nullptr) return FindFold(base.origin) == nullptr;
     return entry->birth > base.cut && !known.bugs.no_birth;

@@ -136,8 +136,13 @@ class Cell {
   // What a reset made now would have observed; the caller adds the register.
   // `retired`: origins that everybody knows to be folded, by index.
   Observation Observe(const Known& known, const std::vector<bool>& retired) const;
-  // `by` made it.
-  void ApplyReset(const Observation& observation, OriginIndex by, const Known& known);
+  // `by` made it; `lazy` is the lazy origin of the same run (or `by`, if there is none), in which the
+  // unit of the reset may have added, too.
+  void ApplyReset(const Observation& observation, OriginIndex by, OriginIndex lazy,
+                  const Known& known);
+  void ApplyReset(const Observation& observation, OriginIndex by, const Known& known) {
+    ApplyReset(observation, by, by, known);
+  }
   // The entry of `closed` is gone; the caller has put the new entry of `into`. Idempotent.
   void ApplyFold(const Fold& fold, const Known& known);
   // Whether the entry of that origin went into another's: a late one is not to be put in again.

@@ -35,6 +35,7 @@ struct OwnEntry {
   std::uint64_t tree_epoch = 0;
   bool gone = false;
   Lsn birth = 0;
+  float rate = 0;
   Decimal sum;
 };
 
@@ -117,6 +118,7 @@ bool Merger::Decode(const crdt::Frame& frame, const BodyHead& head, ByteReader i
                        .tree_epoch = cell.tree_epoch,
                        .gone = mutation.gone,
                        .birth = mutation.birth,
+                       .rate = mutation.rate,
                        .sum = mutation.sum};
         CellName name = cell;
         name.tree_epoch = 0;
@@ -262,7 +264,8 @@ std::string Merger::Encode() {
   for (const OwnEntry& entry : entries_) {
     CellName cell = DecodeCellId(entry.id);
     cell.tree_epoch = entry.tree_epoch;
-    writer.WriteEntry(cell, head_.epoch, entry.gone, entry.birth, entry.sum, body);
+    writer.WriteEntry(cell, head_.epoch, entry.gone, entry.birth, entry.sum, body, false,
+                      entry.rate);
   }
   WriteSection(SharedType::kReset, writer, body);
   WriteSection(SharedType::kAttribute, writer, body);

@@ -161,6 +161,7 @@ void Keyspace::Apply(const Mutation& mutation, const Key& key, WallMs now) {
     case MutationType::kExpire:
       return At(key).SetExpiry(key, mutation.expires_at, now);
     case MutationType::kPrecision:
+      if (!mutation.value.IsNegative()) has_precisions_.store(true, std::memory_order_relaxed);
       return At(key).SetPrecision(key, mutation.value, now);
     case MutationType::kFlush:
       for (auto& partition : partitions_) partition->Clear();

@@ -214,6 +214,8 @@ class Keyspace {
   bool ApplyEncoded(std::string_view bytes, WallMs now);
 
   std::uint64_t hash_seed() const { return hash_seed_; }
+  // Whether any counter has had a precision since the start: if not, nobody need look.
+  bool has_precisions() const { return has_precisions_.load(std::memory_order_relaxed); }
 
   // What the node knows of other nodes' part in its values; null while it is alone. Set and cleared
   // exclusively; outlives its use here.
@@ -231,6 +233,7 @@ class Keyspace {
   Replica* replica_ = nullptr;
   std::unique_ptr<BlockPool> pool_;  // outlives the partitions
   std::atomic<bool> drop_zero_counters_;
+  std::atomic<bool> has_precisions_{false};
   std::vector<std::unique_ptr<Partition>> partitions_;
 };
 

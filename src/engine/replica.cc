@@ -14,7 +14,6 @@ namespace jeton::engine {
 namespace {
 
 constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
-constexpr Lsn kEverything = std::numeric_limits<Lsn>::max();
 
 }  // namespace
 
@@ -26,8 +25,8 @@ Replica::Replica(Keyspace& keyspace, WatchTable* watches, Options options)
   for (unsigned i = 0; i < Keyspace::kPartitions; ++i) {
     partitions_.push_back(std::make_unique<SharedPartition>());
   }
-  own_ = home_ = *origins_.Add(options_.own);
-  known_.Set(own_, kEverything);
+  BeginOwn(options_.own);
+  home_ = own_;
 }
 
 Replica::~Replica() = default;
@@ -120,12 +119,13 @@ Lsn Replica::BirthNow() {
   return ever_freed_ ? options_.close_record() : 0;
 }
 
-const crdt::Entry& Replica::AddOwn(SharedCell& shared, const Decimal& delta) {
+const crdt::Entry& Replica::AddTo(crdt::OriginIndex origin, SharedCell& shared,
+                                  const Decimal& delta) {
   shared.candidate = shared.hidden = false;
-  crdt::Entry* entry = shared.cell.FindEntry(own_);
+  crdt::Entry* entry = shared.cell.FindEntry(origin);
   if (entry == nullptr) {
-    shared.cell.PutEntry({.origin = own_, .birth = BirthNow(), .sum = delta});
-    return *shared.cell.FindEntry(own_);
+    shared.cell.PutEntry({.origin = origin, .birth = BirthNow(), .sum = delta});
+    return *shared.cell.FindEntry(origin);
   }
   Sum sum(entry->sum);
   sum.Add(delta);
@@ -171,11 +171,16 @@ void Replica::Reset(const CellName& cell, SharedCell& shared, const Decimal& val
   const Lsn cut = options_.close_record();
   SharedMutation reset{.type = SharedType::kReset, .cell = cell, .epoch = epoch_};
   reset.observation = shared.cell.Observe(known_, retired_);
-  for (auto& seen : reset.observation.components) {
-    if (seen.origin == own_) seen.cut = cut;
+  auto& components = reset.observation.components;
+  for (auto& seen : components) {
+    if (seen.origin == own_ || seen.origin == lazy_) seen.cut = cut;
+  }
+  if (!lazy_used_.load(std::memory_order_relaxed)) {
+    std::erase_if(components, [&](const auto& seen) { return seen.origin == lazy_; });
   }
   reset.observation.set = {.version = NextVersion(), .value = value, .present = present};
-  shared.cell.ApplyReset(reset.observation, own_, known_);
+  shared.cell.ApplyReset(reset.observation, own_, lazy_, known_);
+  ForgetHeard(cell);
   shared.candidate = shared.hidden = false;
   Control(reset, log);
 }
@@ -186,6 +191,9 @@ void Replica::Add(const Key& key, const Decimal& value, const Decimal& delta, st
   SharedWriter writer(origins_, false);
   const CellName cell{.name = key.name};
   ForgetStaleAttributes(key, log);
+  if (const Decimal precision = PrecisionOf(key); !precision.IsZero()) {
+    return AddLazy(key, precision, delta, log);
+  }
   SharedCell* shared = FindCounter(key);
   if (shared == nullptr && own_ == home_ && (!ever_freed_ || ViewOf(key))) {
     writer.WriteEntry(cell, epoch_, false, 0, value, log);

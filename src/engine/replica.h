@@ -4,6 +4,9 @@
 //  * Local changes come from Unit, which changes the view and asks here for what goes into the log:
 //    the own entry of the cell, an observed reset, a version.
 //  * Cut makes the next frame of the own log, ApplyFrame takes in one of another origin's.
+//  * What is added to a counter with a precision goes into the entry of a second own origin, the lazy
+//    one (LazyOf), with frames of its own (CutLazy): what is held back there holds up nothing else.
+//    Both share the LSNs of the log; all that is not an addition is in the frames of the first.
 //  * Recovery replays the own log's mutations and the frames in it by the same ways.
 //  * Closing, folding and freeing keep what is stored small.
 //
@@ -91,6 +94,24 @@ class Replica {
   // ---- exclusive from here on
   void Flush(std::string& log);
 
+  // ---- precision, see engine/lazy.h
+  // Of the counters that have none; and how many samples a rate looks back on. Any thread.
+  void SetPrediction(const Decimal& default_precision, std::int64_t history);
+  // Holds the name: its precision, 0 if all of its changes are told at once.
+  Decimal PrecisionOf(const Key& key) const;
+  // The TurnLock is held shared: the time, for what is told late and what is predicted. Looks at all
+  // that is waiting now and then, under the partitions' locks.
+  void TickLazy(MonoNs now);
+  // Cells that wait for the next lazy frame, and whether one of them should not; any thread.
+  std::size_t dirty_lazy() const { return dirty_lazy_.load(std::memory_order_relaxed); }
+  bool LazyIsDue() const { return lazy_due_.load(std::memory_order_relaxed); }
+  // As Cut, of the lazy origin.
+  std::optional<std::string> CutLazy(Lsn to);
+  // Holds the name: how much the counter has grown beyond what is known, as far as the lazy origins
+  // `live` (ascending) have said. For readers only.
+  double Predict(const Key& key, const std::vector<OriginId>& live, MonoNs now) const;
+  const PredictionCounts& predictions() const { return predictions_; }  // the peer loop's thread
+
   // How many cells and bytes wait for the next cut; any thread.
   std::size_t dirty_cells() const { return dirty_cells_.load(std::memory_order_relaxed); }
   bool HasUncut() const;
@@ -115,6 +136,10 @@ class Replica {
   // ---- vectors
   const crdt::VersionVector& applied() const { return applied_; }  // own origin: up to the last cut
   const OriginId& own() const { return origins_.IdOf(own_); }
+  const OriginId& lazy() const { return origins_.IdOf(lazy_); }
+  bool IsOwn(const OriginId& origin) const { return origin == own() || origin == lazy(); }
+  // What the node holds of its own origins when its log is durable up to there.
+  void AddOwnTo(crdt::VersionVector& row, Lsn durable) const;
   const NodeId& node() const { return options_.node; }
   std::uint64_t clock() const;
   void SawClock(std::uint64_t clock);
@@ -226,7 +251,20 @@ class Replica {
 
   void MarkDirty(const CellName& cell, std::uint64_t hash);
   Lsn BirthNow();
-  const crdt::Entry& AddOwn(SharedCell& shared, const Decimal& delta);
+  const crdt::Entry& AddTo(crdt::OriginIndex origin, SharedCell& shared, const Decimal& delta);
+  const crdt::Entry& AddOwn(SharedCell& shared, const Decimal& delta) {
+    return AddTo(own_, shared, delta);
+  }
+  void AddLazy(const Key& key, const Decimal& precision, const Decimal& delta, std::string& log);
+  LazyCell& MakeLazy(const Key& key, const Decimal& sum);
+  void MarkDirtyLazy(const Key& key);
+  void ClearLazyDirty();
+  void BeginOwn(const OriginId& own);
+  crdt::OriginIndex LazyOfIndex(crdt::OriginIndex run) const;
+  void NoteHeard(const Key& key, crdt::OriginIndex origin, const SharedMutation& mutation);
+  void ForgetHeard(const CellName& cell);
+  double PredictAll(const Key& key) const;
+  bool TickPartition(Keyspace::PartitionId partition, MonoNs now);
   void LogEntry(const CellName& cell, const crdt::Entry& entry, std::string& log);
   void Control(const SharedMutation& mutation, std::string& log);
   crdt::Version NextVersion();
@@ -276,6 +314,7 @@ class Replica {
   WallMs touched_now_ = 0;  // of the frame that is being applied
   crdt::OriginTable origins_;
   crdt::OriginIndex own_ = 0;
+  crdt::OriginIndex lazy_ = 0;
   crdt::OriginIndex home_ = 0;
   crdt::Known known_;            // of the own origin: everything
   crdt::VersionVector applied_;  // of the own origin: up to the last cut
@@ -291,10 +330,20 @@ class Replica {
   const std::shared_ptr<std::atomic<std::uint64_t>> copies_ =
       std::make_shared<std::atomic<std::uint64_t>>(0);  // under way
   std::atomic<std::uint64_t> last_copy_{0};
+  // The run has written to its lazy origin; before that, nobody need hear of it.
+  std::atomic<bool> lazy_used_{false};
+  std::atomic<bool> lazy_due_{false};
+  std::atomic<std::size_t> dirty_lazy_{0}, lazy_cells_{0};
+  std::atomic<MonoNs> mono_now_{0};
+  MonoNs looked_at_lazy_ = 0;
+  std::atomic<bool> default_is_lazy_{false};
+  std::atomic<std::int64_t> history_{10};
+  PredictionCounts predictions_;
 
   mutable SpinLock control_lock_;  // of what follows
   crdt::HybridClock clock_;
   std::string controls_;  // since the last cut, in the log's form
+  Decimal default_precision_ = 0;
 
   // Where the walk for an origin's entries is: first over the implicit cells, then the explicit.
   struct FoldCursor {

@@ -142,7 +142,7 @@ bool Replica::IsPartial(const crdt::Frame& frame) {
 // ---- applying
 
 void Replica::SetKnown(crdt::OriginIndex origin, Lsn lsn) {
-  if (origin != own_) known_.Set(origin, lsn);
+  if (origin != own_ && origin != lazy_) known_.Set(origin, lsn);
   applied_.Advance(origins_.IdOf(origin), lsn);
 }
 
@@ -196,7 +196,8 @@ Replica::Outcome Replica::ApplyFrame(const crdt::Frame& frame, WallMs now, std::
     Apply(mutation, *origin, said, touched);
   }
   // What a run that is over has said no longer holds: its node may have lost some of it since.
-  if (!closed_.contains(frame.origin)) rows_[head.node] = frame.row;
+  // A lazy frame has no row: it may come before others that its row would vouch for.
+  if (!closed_.contains(frame.origin) && !frame.row.empty()) rows_[head.node] = frame.row;
   Show(touched, now);
   return Outcome::kApplied;
 }
@@ -225,6 +226,8 @@ void Replica::SwitchEpoch(std::uint64_t epoch) {
   keyspace_.Apply({.type = MutationType::kFlush}, {}, 0);
   for (auto& partition : partitions_) partition->Clear();
   dirty_cells_.store(0, std::memory_order_relaxed);
+  ClearLazyDirty();
+  lazy_cells_.store(0, std::memory_order_relaxed);
   sweeps_.assign(Keyspace::kPartitions, std::nullopt);
   epoch_ = epoch;
 }
@@ -278,6 +281,7 @@ void Replica::ApplyEntry(const SharedMutation& mutation, crdt::OriginIndex origi
   } else {
     shared.cell.PutEntry({.origin = origin, .birth = mutation.birth, .sum = mutation.sum});
   }
+  if (!cell.in_tree) NoteHeard(keyspace_.MakeKey(cell.name), origin, mutation);
   touched.Add(cell);
 }
 
@@ -371,7 +375,8 @@ void Replica::Apply(const SharedMutation& mutation, crdt::OriginIndex origin, Ls
       SawClock(mutation.observation.set.version.clock);
       SharedCell& shared = *CellOf(cell, true);
       shared.hidden = shared.candidate = false;
-      shared.cell.ApplyReset(mutation.observation, origin, known_);
+      shared.cell.ApplyReset(mutation.observation, origin, LazyOfIndex(origin), known_);
+      ForgetHeard(cell);
       return touched.Add(cell);
     }
     case SharedType::kFold: {
@@ -419,7 +424,11 @@ void Replica::ShowCounter(const Key& key, WallMs now) {
     if (name->empty()) At(key).Erase(key);
     return;
   }
-  const Decimal value = shared.cell.Value(known_);
+  Decimal value = shared.cell.Value(known_);
+  if (bugs_.store_estimate) [[unlikely]] {
+    const std::int64_t grown = static_cast<std::int64_t>(PredictAll(key));
+    value = Decimal::Add(value, grown).value_or(value);
+  }
   if (!view || view->value != value) {
     keyspace_.Apply({.type = MutationType::kCounter, .name = key.name, .value = value}, key, now);
     if (watches_ != nullptr) watches_->Touch(key.name);

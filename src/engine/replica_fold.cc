@@ -22,7 +22,7 @@ struct Replica::Folding {
 
 void Replica::Close(const OriginId& origin, std::string& log) {
   const auto index = origins_.Add(origin);
-  if (!index || *index == own_ || folded_.contains(origin)) return;
+  if (!index || *index == own_ || *index == lazy_ || folded_.contains(origin)) return;
   // The greater of two that close it folds it; the others would not take our word.
   const auto known = closed_.find(origin);
   if (known != closed_.end() && known->second.by > own()) return;
@@ -174,6 +174,7 @@ void Replica::NoteFolded(const OriginId& origin, Lsn end) {
 crdt::VersionVector Replica::VectorWithOwn(Lsn lsn) const {
   crdt::VersionVector vector = applied_;
   vector.Advance(own(), lsn);
+  if (dirty_lazy() > 0) vector.Advance(lazy(), lsn);
   return vector;
 }
 
@@ -194,7 +195,7 @@ std::optional<NodeId> Replica::BlockedBy() const {
     const auto row = rows_.find(member);
     if (row == rows_.end()) return member;
     for (const auto& [origin, lsn] : applied_) {
-      if (origin != own() && row->second.Get(origin) < lsn) return member;
+      if (!IsOwn(origin) && row->second.Get(origin) < lsn) return member;
     }
   }
   return std::nullopt;
@@ -215,8 +216,11 @@ void Replica::RetireStable() {
 
 void Replica::MarkCandidates(Keyspace::PartitionId partition) {
   ForEachCell(partition, [&](const CellName&, SharedCell& shared) {
-    const crdt::Entry* entry = shared.cell.FindEntry(own_);
-    const bool idle = entry != nullptr && shared.cell.Contribution(*entry, known_).IsZero();
+    const auto is_idle = [&](crdt::OriginIndex origin) {
+      const crdt::Entry* entry = shared.cell.FindEntry(origin);
+      return entry != nullptr && shared.cell.Contribution(*entry, known_).IsZero();
+    };
+    const bool idle = is_idle(own_) || is_idle(lazy_);
     const bool only_set = shared.cell.entries().empty();
     shared.candidate = idle || only_set || !shared.cell.folds().empty();
   });
@@ -238,18 +242,23 @@ void Replica::FreeCandidates(Keyspace::PartitionId partition, std::string& log) 
     if (!shared.candidate) return;
     shared.candidate = false;
     shared.cell.DropUselessBases(known_);
-    const crdt::Entry* entry = shared.cell.FindEntry(own_);
-    // A zero that everybody sees does so by its entry.
-    const bool shows = !shared.hidden && shared.cell.entries().size() == 1 && !shared.cell.set();
-    if (entry != nullptr && !folding && !shows &&
-        shared.cell.Contribution(*entry, known_).IsZero()) {
-      shared.cell.RemoveEntry(own_);
-      shared.cell.RemoveBase(own_);
-      ever_freed_ = true;
-      SharedWriter(origins_, false).WriteEntry(cell, epoch_, true, 0, 0, log);
-      MarkDirty(cell, keyspace_.MakeKey(cell.name).hash);
-      return;
+    bool freed = false;
+    for (const crdt::OriginIndex origin : {own_, lazy_}) {
+      const crdt::Entry* entry = shared.cell.FindEntry(origin);
+      // A zero that everybody sees does so by its entry.
+      const bool shows = !shared.hidden && shared.cell.entries().size() == 1 && !shared.cell.set();
+      if (entry == nullptr || folding || shows ||
+          !shared.cell.Contribution(*entry, known_).IsZero()) {
+        continue;
+      }
+      shared.cell.RemoveEntry(origin);
+      shared.cell.RemoveBase(origin);
+      ever_freed_ = freed = true;
+      SharedWriter(origins_, false).WriteEntry(cell, epoch_, true, 0, 0, log, origin == lazy_);
+      const Key key = keyspace_.MakeKey(cell.name);
+      origin == lazy_ ? MarkDirtyLazy(key) : MarkDirty(cell, key.hash);
     }
+    if (freed) return;
     const crdt::SetRegister* set = shared.cell.set();
     if (shared.cell.entries().empty() && shared.cell.bases().empty() && set != nullptr &&
         !set->present) {

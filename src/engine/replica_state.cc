@@ -11,7 +11,6 @@ namespace jeton::engine {
 namespace {
 
 constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
-constexpr Lsn kEverything = std::numeric_limits<Lsn>::max();
 constexpr std::uint8_t kControlVersion = 1;
 constexpr std::uint64_t kMapMax = 1u << 20;
 
@@ -48,19 +47,22 @@ void Replica::WriteClustered(std::string& log) const {
 }
 
 void Replica::BeginAs(const OriginId& home, Lsn lsn) {
-  own_ = home_ = *origins_.Add(home);
-  known_.Set(own_, kEverything);
+  BeginOwn(home);
+  home_ = own_;
   sent_ = lsn;
   applied_.Advance(home, lsn);
 }
 
 void Replica::NextRun(const OriginId& own) {
   known_.Set(own_, sent_);
+  known_.Set(lazy_, applied_.Get(lazy()));
   for (auto& partition : partitions_) partition->dirty.Clear();
   dirty_cells_.store(0, std::memory_order_relaxed);
   controls_.clear();
-  own_ = *origins_.Add(own);
-  known_.Set(own_, kEverything);
+  for (auto& partition : partitions_) partition->lazy.clear();
+  ClearLazyDirty();
+  lazy_cells_.store(0, std::memory_order_relaxed);
+  BeginOwn(own);
   sent_ = 0;
   ever_freed_ = false;
   sweeps_.assign(Keyspace::kPartitions, std::nullopt);
@@ -79,8 +81,13 @@ bool Replica::Replay(std::string_view unit, Lsn lsn, WallMs now) {
     if (!SharedReader::IsShared(in)) return false;
     reader.Read(in, mutation);
     if (!in.ok()) return false;
-    Apply(mutation, own_, lsn, touched);
-    if (mutation.type == SharedType::kEntry) {
+    const bool is_lazy = mutation.type == SharedType::kEntry && mutation.lazy;
+    Apply(mutation, is_lazy ? lazy_ : own_, lsn, touched);
+    if (is_lazy) {
+      lazy_used_.store(true, std::memory_order_relaxed);
+      ever_freed_ = ever_freed_ || mutation.gone;
+      if (lsn > applied_.Get(lazy())) MarkDirtyLazy(keyspace_.MakeKey(mutation.cell.name));
+    } else if (mutation.type == SharedType::kEntry) {
       ever_freed_ = ever_freed_ || mutation.gone;
       if (uncut) MarkDirty(mutation.cell, keyspace_.MakeKey(mutation.cell.name).hash);
     } else if (uncut && mutation.type != SharedType::kClustered) {
@@ -92,6 +99,15 @@ bool Replica::Replay(std::string_view unit, Lsn lsn, WallMs now) {
 }
 
 void Replica::ReplayOwnFrame(const crdt::Frame& frame) {
+  if (frame.origin == lazy()) {
+    if (frame.to <= applied_.Get(frame.origin)) return;
+    applied_.Advance(frame.origin, frame.to);
+    lazy_used_.store(true, std::memory_order_relaxed);
+    if (IsPartial(frame)) return;
+    for (auto& partition : partitions_) partition->lazy.clear();
+    lazy_cells_.store(0, std::memory_order_relaxed);
+    return ClearLazyDirty();
+  }
   if (frame.to <= sent_) return;
   sent_ = frame.to;
   applied_.Advance(own(), frame.to);
@@ -114,7 +130,7 @@ void Replica::Clear() {
   retired_.clear();
   retiring_.clear();
   fold_cursor_.reset();
-  known_.Set(own_, kEverything);
+  BeginOwn(own());
 }
 
 // ---- control state
@@ -192,7 +208,7 @@ bool Replica::DecodeControl(std::string_view bytes, bool as_guest) {
   const crdt::VersionVector applied = crdt::VersionVector::Decode(in);
   if (!in.ok()) return false;
   if (!as_guest) {
-    own_ = *origins_.Add(own);
+    BeginOwn(own);
     sent_ = sent;
     ever_freed_ = ever_freed;
   }
@@ -207,7 +223,7 @@ bool Replica::DecodeControl(std::string_view bytes, bool as_guest) {
     applied_.Advance(origin, lsn);
   }
   LoadControlMaps(in);
-  known_.Set(own_, kEverything);
+  BeginOwn(this->own());
   return in.ok() && in.AtEnd();
 }
 

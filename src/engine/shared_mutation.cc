@@ -1,6 +1,8 @@
 #include "engine/shared_mutation.h"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 
 #include "crdt/version_vector.h"
 #include "engine/mutation.h"
@@ -13,7 +15,15 @@ constexpr std::size_t kTextMax = kMaxNameBytes;
 constexpr std::size_t kZoneMax = 256;
 constexpr std::uint64_t kListMax = crdt::OriginTable::kMax;
 
-enum Flags : std::uint8_t { kInTree = 1, kGone = 2, kHasBirth = 4, kPresent = 8, kExists = 16 };
+enum Flags : std::uint8_t {
+  kInTree = 1,
+  kGone = 2,
+  kHasBirth = 4,
+  kPresent = 8,
+  kExists = 16,
+  kLazy = 32,
+  kHasRate = 64
+};
 
 std::size_t SharedPrefix(std::string_view a, std::string_view b) {
   const std::size_t size = std::min(a.size(), b.size());
@@ -113,14 +123,16 @@ void SharedWriter::PutState(const crdt::Cell& state, std::string& out) {
 }
 
 void SharedWriter::WriteEntry(const CellName& cell, std::uint64_t epoch, bool gone, Lsn birth,
-                              const Decimal& sum, std::string& out) {
+                              const Decimal& sum, std::string& out, bool lazy, float rate) {
   out.push_back(static_cast<char>(SharedType::kEntry));
   out.push_back(static_cast<char>((cell.in_tree ? kInTree : 0) | (gone ? kGone : 0) |
-                                  (birth != 0 ? kHasBirth : 0)));
+                                  (birth != 0 ? kHasBirth : 0) | (lazy ? kLazy : 0) |
+                                  (rate != 0 ? kHasRate : 0)));
   if (!with_dictionary_) PutVarint(out, epoch);
   PutName(cell, out);
   if (birth != 0) PutVarint(out, birth);
   if (!gone) sum.EncodeTo(out);
+  if (rate != 0) PutFixed(out, std::bit_cast<std::uint32_t>(rate));
 }
 
 void SharedWriter::WriteCell(const CellName& cell, std::uint64_t epoch, const crdt::Cell& state,
@@ -136,7 +148,8 @@ void SharedWriter::Write(const SharedMutation& mutation, std::string& out) {
   const CellName& cell = mutation.cell;
   const unsigned in_tree = cell.in_tree ? kInTree : 0;
   if (mutation.type == SharedType::kEntry) {
-    return WriteEntry(cell, mutation.epoch, mutation.gone, mutation.birth, mutation.sum, out);
+    return WriteEntry(cell, mutation.epoch, mutation.gone, mutation.birth, mutation.sum, out,
+                      mutation.lazy, mutation.rate);
   }
   if (mutation.type == SharedType::kCell) {
     return WriteCell(cell, mutation.epoch, mutation.state, out);
@@ -279,7 +292,7 @@ void SharedReader::Read(ByteReader& in, SharedMutation& mutation) {
   mutation = {};
   const auto type = in.Fixed<std::uint8_t>();
   const auto flags = in.Fixed<std::uint8_t>();
-  if (type < 6 || type > (dictionary_ == nullptr ? 15 : 16) || flags >= 32) in.Fail();
+  if (type < 6 || type > (dictionary_ == nullptr ? 15 : 16) || flags >= 128) in.Fail();
   mutation.type = static_cast<SharedType>(type);
   mutation.cell.in_tree = (flags & kInTree) != 0;
   if (mutation.type != SharedType::kEntry || dictionary_ == nullptr) mutation.epoch = in.Varint();
@@ -297,6 +310,9 @@ void SharedReader::Read(ByteReader& in, SharedMutation& mutation) {
       mutation.gone = (flags & kGone) != 0;
       if ((flags & kHasBirth) != 0) mutation.birth = in.Varint();
       if (!mutation.gone) mutation.sum = Decimal::Decode(in);
+      mutation.lazy = (flags & kLazy) != 0;
+      if ((flags & kHasRate) != 0) mutation.rate = std::bit_cast<float>(in.Fixed<std::uint32_t>());
+      if (!std::isfinite(mutation.rate)) in.Fail();
       break;
     case SharedType::kTree:
       mutation.cell.name = GetText(in, last_name_);

@@ -66,6 +66,8 @@ struct SharedMutation {
   bool gone = false;
   Lsn birth = 0;
   Decimal sum = {};
+  bool lazy = false;  // of the lazy origin (own log only: a frame is of one origin)
+  float rate = 0;     // how much it grows in a second, as its owner sees it (lazy frames only)
   // kReset; the version's origin is the log's
   crdt::Observation observation = {};
   // kAttribute
@@ -91,7 +93,7 @@ class SharedWriter {
 
   void Write(const SharedMutation& mutation, std::string& out);
   void WriteEntry(const CellName& cell, std::uint64_t epoch, bool gone, Lsn birth,
-                  const Decimal& sum, std::string& out);
+                  const Decimal& sum, std::string& out, bool lazy = false, float rate = 0);
   void WriteCell(const CellName& cell, std::uint64_t epoch, const crdt::Cell& state,
                  std::string& out);
   // The ids that the dictionary numbers refer to, in order.

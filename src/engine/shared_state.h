@@ -12,10 +12,12 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "crdt/cell.h"
 #include "engine/dirty_set.h"
 #include "engine/keyspace.h"
+#include "engine/lazy.h"
 #include "engine/shared_mutation.h"
 
 namespace jeton::engine {
@@ -69,6 +71,8 @@ class SharedPartition {
   void Clear() {
     names_.clear();
     dirty.Clear();
+    lazy.clear();
+    heard.clear();
   }
 
   using Names = std::map<std::string, SharedName, std::less<>>;
@@ -76,6 +80,9 @@ class SharedPartition {
 
   DirtySet dirty;       // ids as EncodeCellId makes them
   std::string scratch;  // for an id, reused
+  // By counter: what this node tells late, and what it was told of others' growth.
+  std::map<std::string, LazyCell, std::less<>> lazy;
+  std::map<std::string, std::vector<HeardRate>, std::less<>> heard;
 
  private:
   Names names_;

@@ -59,7 +59,7 @@ void Cluster::AppendUnit(std::string& unit) {
 
 crdt::VersionVector Cluster::DurableRow() const {
   crdt::VersionVector row = durable_;
-  row.Advance(replica_->own(), node_.store().log().durable_lsn());
+  replica_->AddOwnTo(row, node_.store().log().durable_lsn());
   return row;
 }
 
@@ -78,6 +78,15 @@ bool Cluster::CutFrame(bool row_too) {
   return cut;
 }
 
+bool Cluster::CutLazy() {
+  bool cut = false;
+  while (const auto bytes = replica_->CutLazy(node_.store().log().CloseRecord())) {
+    AppendFrame(replica_->lazy(), replica_->applied().Get(replica_->lazy()), *bytes, true);
+    cut = true;
+  }
+  return cut;
+}
+
 // ---- safe is what replies may wait for; durable is on the disk
 
 void Cluster::RefreshVectors() {
@@ -85,6 +94,8 @@ void Cluster::RefreshVectors() {
   applied_ = replica_->applied();
   applied_.Remove(own);
   applied_.Advance(own, published_);
+  applied_.Remove(replica_->lazy());
+  applied_.Advance(replica_->lazy(), published_lazy_);
   for (const auto& [origin, end] : replica_->folded()) durable_.Remove(origin);
 }
 
@@ -107,7 +118,8 @@ void Cluster::PublishSafe(Now now) {
     }
   }
   for (const Unsafe& frame : publish) {
-    published_ = std::max(published_, frame.to);
+    Lsn& published = frame.origin == replica_->own() ? published_ : published_lazy_;
+    published = std::max(published, frame.to);
     RefreshVectors();
     Status added = replicator_->AddFrame(now, frame.own);
     if (!added) node_.Say(LogLevel::kWarning, "A frame cannot be published: " + added.error().text);
@@ -135,10 +147,30 @@ void Cluster::CutIfDue(Now now) {
   PublishSafe(now);
 }
 
+// What may be told late is, but never so late that somebody waits for it.
+void Cluster::CutLazyIfDue(Now now) {
+  if (!replica_ || receiving_ || !node_.ready() || node_.state().disk_failed.load()) return;
+  {
+    const std::shared_lock turn(node_.state().turn_lock);
+    replica_->TickLazy(now.mono_ns);
+  }
+  const std::size_t dirty = replica_->dirty_lazy();
+  if (dirty == 0) return;
+  const MonoNs interval = reachable_ == 0 ? kLonelyCutInterval : frame_interval_;
+  const bool due = replica_->LazyIsDue() || node_.state().ack_waiters.load() > 0;
+  if (dirty < kCutCells && !(due && now.mono_ns - last_lazy_cut_ >= interval)) return;
+  last_lazy_cut_ = now.mono_ns;
+  {
+    const std::lock_guard turn(node_.state().turn_lock);
+    if (!CutLazy()) return;
+  }
+  node_.CommitSoon();
+}
+
 // Whether the row says more of others than the one that was told last.
 bool Cluster::RowMoved() const {
   for (const auto& [origin, lsn] : durable_) {
-    if (origin != replica_->own() && last_row_.Get(origin) < lsn) return true;
+    if (!replica_->IsOwn(origin) && last_row_.Get(origin) < lsn) return true;
   }
   return false;
 }
@@ -281,6 +313,7 @@ void Cluster::Tick(Now now) {
   now_ = now;
   ApplySettings(now);
   CarryOutWishes(now);
+  CutLazyIfDue(now);
   CutIfDue(now);
   PublishSafe(now);
   Tend(now);
@@ -306,6 +339,7 @@ void Cluster::Stopping(Now now) {
   if (!started_ || !replica_ || receiving_) return;
   {
     const std::lock_guard turn(node_.state().turn_lock);
+    CutLazy();
     CutFrame(false);
   }
   (void)node_.FlushLog(true);
@@ -321,6 +355,7 @@ void Cluster::ApplySettings(Now now) {
     wanted.node_timeout_ms = values.cluster_node_timeout;
     wanted.ring_bytes_max = static_cast<std::size_t>(values.cluster_ring_size);
     frame_interval_ = values.cluster_frame_interval * kNsPerMs;
+    if (replica_) replica_->SetPrediction(values.default_precision, values.history_size);
   }
   if (wanted.secret == settings_.secret && wanted.node_timeout_ms == settings_.node_timeout_ms &&
       wanted.ring_bytes_max == settings_.ring_bytes_max)

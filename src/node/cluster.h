@@ -100,6 +100,8 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   Status Forget(std::string_view id) override;
   Status Reset(bool hard) override;
   Status SaveConfig() override;
+  command::Estimate EstimateOf(const engine::Key& key, const Decimal& known,
+                               const Decimal& precision, Now now) const override;
 
   // ---- replication::Host (the peer loop, from inside the Replicator)
   NodeId node_id() const override;
@@ -111,6 +113,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   const crdt::VersionVector& applied() const override { return applied_; }
   const crdt::VersionVector& durable() const override { return durable_; }
   Lsn Head() const override;
+  crdt::VersionVector Heads() const override;
   replication::ApplyOutcome ApplyFrame(const crdt::Frame& frame, std::string_view bytes) override;
   std::shared_ptr<const std::string> OldFrame(const OriginId& origin, Lsn after) override;
   bool IsClosed(const OriginId& origin) const override;
@@ -187,6 +190,8 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   bool CutFrame(bool row_too);
   std::optional<std::string> CutTail();
   void KeepTails();
+  std::optional<std::string> CutLazyTail();
+  bool CutLazy();
   void AppendFrame(const OriginId& origin, Lsn to, std::string_view bytes, bool own);
   void Keep(Bytes bytes);
   Lsn EverybodyHas(const OriginId& origin) const;
@@ -200,6 +205,8 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
 
   void PublishSafe(Now now);
   void CutIfDue(Now now);
+  void CutLazyIfDue(Now now);
+  std::vector<Lsn> AckedByPeers(const replication::ReplicatorStatus& known) const;
   void Tend(Now now);
   void CarryOutWishes(Now now);
   void CarryOut(Now now, const MeetWish& wish);
@@ -235,7 +242,9 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
 
   crdt::VersionVector applied_, durable_;  // as the Replicator may see them
   Lsn published_ = 0;                      // of the own origin
+  Lsn published_lazy_ = 0;                 // of the lazy one
   crdt::VersionVector last_row_;
+  MonoNs last_lazy_cut_ = 0;
   MonoNs last_cut_ = 0, last_row_at_ = 0, last_tend_ = 0, last_status_ = 0;
   std::vector<std::unique_ptr<Donation>> donations_;
   std::uint64_t next_handle_ = 1;
@@ -257,7 +266,9 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
 
   mutable std::mutex status_mutex_;  // a leaf
   std::shared_ptr<const command::ClusterStatus> status_;
-  std::vector<Lsn> acked_;  // of the own origin, by each other member
+  std::vector<Lsn> acked_;  // of the own log, by each other member
+  std::shared_ptr<const std::vector<OriginId>> live_lazy_ =
+      std::make_shared<std::vector<OriginId>>();  // of nodes that are heard, ascending
 };
 
 }  // namespace jeton::node

@@ -28,6 +28,9 @@ std::vector<OriginId> Cluster::OwnOrigins() const {
     const bool running = next == all.rbegin();
     if (!running && (!replica_ || replica_->applied().Get(*next) == 0)) continue;
     origins.insert(origins.begin(), *next);
+    if (replica_ && replica_->applied().Get(LazyOf(*next)) > 0) {
+      origins.insert(origins.begin(), LazyOf(*next));
+    }
     if (origins.size() >= replication::kOwnOriginsMax) break;
   }
   return origins;
@@ -86,12 +89,23 @@ Lsn Cluster::Head() const {
   return std::max(published_, replica_->applied().Get(replica_->own()));
 }
 
+crdt::VersionVector Cluster::Heads() const {
+  crdt::VersionVector heads;
+  heads.Advance(origin(), Head());
+  if (!replica_) return heads;
+  const Lsn cut = replica_->applied().Get(replica_->lazy());
+  heads.Advance(replica_->lazy(), replica_->dirty_lazy() > 0
+                                      ? std::max(cut, node_.store().log().appended_lsn())
+                                      : cut);
+  return heads;
+}
+
 replication::ApplyOutcome Cluster::ApplyFrame(const crdt::Frame& frame, std::string_view bytes) {
   using replication::ApplyOutcome;
   if (!replica_ || receiving_ || !node_.ready()) return ApplyOutcome::kBusy;
   if (node_.state().disk_full.load() || node_.state().disk_failed.load())
     return ApplyOutcome::kBusy;
-  if (frame.origin == replica_->own()) return ApplyOutcome::kKnown;
+  if (replica_->IsOwn(frame.origin)) return ApplyOutcome::kKnown;
   engine::Replica::Outcome outcome;
   std::string why;
   {
@@ -169,6 +183,9 @@ void Cluster::ForgetMember(const NodeId&, const std::vector<OriginId>& origins) 
       if (is_its(closing.by)) duties.push_back(closed);
     }
     duties.insert(duties.end(), origins.begin(), origins.end());
+    for (const OriginId& origin : origins) {
+      if (!is_its(LazyOf(origin))) duties.push_back(LazyOf(origin));
+    }
     for (const OriginId& origin : duties) replica_->Close(origin, unit);
     AppendUnit(unit);
   }

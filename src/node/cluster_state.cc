@@ -83,7 +83,7 @@ Result<bool> Cluster::ReplayRecord(const LogRecord& record, WallMs now) {
     ByteReader in(record.payload);
     const crdt::Frame frame = crdt::DecodeFrame(in);
     if (!in.ok()) return kNotDecoded;
-    if (frame.origin == replica_->own()) {
+    if (replica_->IsOwn(frame.origin)) {
       replica_->ReplayOwnFrame(frame);
     } else if (replica_->ApplyFrame(frame, now) == engine::Replica::Outcome::kRefused) {
       return kNotDecoded;
@@ -110,6 +110,16 @@ void Cluster::KeepTails() {
                       .to = replica_->applied().Get(origin),
                       .bytes = std::make_shared<const std::string>(std::move(*tail))});
   }
+  const OriginId lazy = replica_->lazy();
+  while (auto tail = CutLazyTail()) {
+    tails_.push_back({.origin = lazy,
+                      .to = replica_->applied().Get(lazy),
+                      .bytes = std::make_shared<const std::string>(std::move(*tail))});
+  }
+}
+
+std::optional<std::string> Cluster::CutLazyTail() {
+  return replica_->CutLazy(std::max(replayed_, replica_->applied().Get(replica_->lazy()) + 1));
 }
 
 Status Cluster::BeginRun(const std::optional<OriginId>& last_origin, Lsn) {
@@ -134,14 +144,17 @@ void Cluster::CloseOldRuns() {
     if (is_mine(closing.by)) duties.push_back(closed);
   }
   for (const OriginId& origin : all) {
-    if (origin == node_.store().origin() || replica_->applied().Get(origin) == 0) continue;
-    if (std::find(duties.begin(), duties.end(), origin) == duties.end()) duties.push_back(origin);
+    if (origin == node_.store().origin()) continue;
+    for (const OriginId& stream : {origin, LazyOf(origin)}) {
+      if (replica_->applied().Get(stream) == 0) continue;
+      if (std::find(duties.begin(), duties.end(), stream) == duties.end()) duties.push_back(stream);
+    }
   }
   for (const OriginId& origin : duties) replica_->Close(origin, unit);
   if (!unit.empty()) node_.AppendRecord(RecordType::kCommit, unit);
   // All of it was read from the disk.
   durable_ = replica_->applied();
-  published_ = 0;
+  published_ = published_lazy_ = 0;
   RefreshVectors();
 }
 
@@ -197,6 +210,7 @@ Status Cluster::Start(Now now) {
 
 std::string Cluster::CutForSnapshot() {
   if (!replica_) return {};
+  CutLazy();
   CutFrame(false);
   return replica_->EncodeControl(node_.store().log().appended_lsn());
 }
@@ -206,6 +220,7 @@ std::string Cluster::CutForSnapshot() {
 Result<replication::StateStart> Cluster::StateBegin() {
   if (!replica_ || receiving_) return Error{ErrorKind::kUnavailable, "it is loading itself"};
   const std::lock_guard turn(node_.state().turn_lock);
+  CutLazy();
   CutFrame(false);
   auto donation = std::make_unique<Donation>();
   donation->handle = next_handle_++;
@@ -251,6 +266,7 @@ Result<replication::StateChunk> Cluster::NextStateChunk(std::uint64_t handle,
   if (donation.partition < engine::Keyspace::kPartitions) return chunk;
   if (!donation.scanned) {
     const std::lock_guard turn(node_.state().turn_lock);
+    CutLazy();
     CutFrame(false);
     donation.scanned = true;
     donation.frames_left = donation.frames.size();
@@ -281,6 +297,7 @@ void Cluster::HoldWrites(bool hold) {
   node_.CancelSnapshot("the state of a peer will be copied");
   {
     const std::lock_guard turn(node_.state().turn_lock);
+    CutLazy();
     CutFrame(false);
   }
   node_.CommitSoon();
@@ -289,7 +306,7 @@ void Cluster::HoldWrites(bool hold) {
 Status Cluster::BeginState(std::string_view head) {
   if (!replica_) return Error{ErrorKind::kUnavailable, "the node is not part of a cluster"};
   const std::lock_guard turn(node_.state().turn_lock);
-  if (!receiving_ && replica_->HasUncut()) {
+  if (!receiving_ && (replica_->HasUncut() || replica_->dirty_lazy() > 0)) {
     return Error{ErrorKind::kUnavailable, "there are changes that no peer has yet"};
   }
   receiving_ = true;
@@ -343,6 +360,7 @@ Status Cluster::FinishState(const crdt::VersionVector& end) {
     unsafe_.clear();
   }
   published_ = replica_->applied().Get(replica_->own());
+  published_lazy_ = replica_->applied().Get(replica_->lazy());
   durable_ = replica_->applied();
   RefreshVectors();
   if (Status saved = node_.SaveNow(); !saved) return saved;

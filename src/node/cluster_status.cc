@@ -1,5 +1,6 @@
 // Cluster: what it tells of itself, and takes wishes for.
 #include <algorithm>
+#include <cmath>
 
 #include "base/text.h"
 #include "node/cluster.h"
@@ -51,6 +52,49 @@ command::PeerStatus StatusOf(const replication::PeerStatus& peer, const OriginId
 }
 
 }  // namespace
+
+// How much of the own log each other member holds durably. A stream in which nothing waits says all
+// that the log has: what was appended before `head` was read is cut, or is in the other stream.
+std::vector<Lsn> Cluster::AckedByPeers(const replication::ReplicatorStatus& known) const {
+  std::vector<Lsn> acked;
+  if (!replica_) return acked;
+  const Lsn head = node_.store().log().appended_lsn();
+  const bool uncut = replica_->HasUncut(), uncut_lazy = replica_->dirty_lazy() > 0;
+  const auto of = [&](const crdt::VersionVector& durable, const OriginId& stream, bool waits) {
+    const Lsn has = durable.Get(stream), cut = replica_->applied().Get(stream);
+    return !waits && has >= cut ? std::max(head, has) : has;
+  };
+  for (const auto& peer : known.peers) {
+    if (peer.state == replication::PeerState::kForgotten) continue;
+    acked.push_back(std::min(of(peer.durable, replica_->own(), uncut),
+                             of(peer.durable, replica_->lazy(), uncut_lazy)));
+  }
+  return acked;
+}
+
+// The bounds: each node that is heard may hold back as much as the precision, and what has arrived
+// of a counter that only grows does not go away.
+command::Estimate Cluster::EstimateOf(const engine::Key& key, const Decimal& known,
+                                      const Decimal& precision, Now now) const {
+  command::Estimate estimate{.known = known, .value = known, .lower = known, .upper = known};
+  if (!replica_) return estimate;
+  std::shared_ptr<const std::vector<OriginId>> live;
+  {
+    const std::lock_guard guard(status_mutex_);
+    live = live_lazy_;
+  }
+  // A counter of whole numbers is shown as one.
+  const double grown = replica_->Predict(key, *live, now.mono_ns);
+  const auto delta = Decimal::FromDouble(known.IsInt64() ? std::trunc(grown) : grown);
+  if (delta) estimate.value = Decimal::Add(known, *delta).value_or(known);
+  const double slack = precision.ToDouble() * static_cast<double>(live->size());
+  if (const auto held = Decimal::FromDouble(slack)) {
+    const Decimal low = Decimal::Subtract(estimate.value, *held).value_or(known);
+    estimate.lower = grown >= 0 ? std::max(low, known) : low;
+    estimate.upper = Decimal::Add(estimate.value, *held).value_or(estimate.value);
+  }
+  return estimate;
+}
 
 std::shared_ptr<const command::ClusterStatus> Cluster::status() const {
   const std::lock_guard guard(status_mutex_);
@@ -129,21 +173,30 @@ void Cluster::PublishStatus(Now now) {
   if (!forgotten_alarm_.empty()) status->alarms.push_back(forgotten_alarm_);
   if (!frames_alarm_.empty()) status->alarms.push_back(frames_alarm_);
   status->divergences = known.divergence_total;
-  std::vector<Lsn> acked;
+  if (replica_) {
+    const engine::PredictionCounts& predictions = replica_->predictions();
+    status->prediction_hits = predictions.hits;
+    status->prediction_misses = predictions.misses;
+    status->prediction_error = predictions.mean_error();
+  }
+  std::vector<Lsn> acked = AckedByPeers(known);
+  auto live = std::make_shared<std::vector<OriginId>>();
   for (const auto& peer : known.peers) {
+    if (peer.state == replication::PeerState::kUp) live->push_back(LazyOf(peer.member.origin));
     status->frames_sent += peer.frames_out;
     status->repairs += peer.repairs;
     status->peers.push_back(StatusOf(peer, own, now));
-    if (peer.state != replication::PeerState::kForgotten) acked.push_back(peer.durable.Get(own));
   }
   std::sort(status->peers.begin(), status->peers.end(),
             [](const auto& a, const auto& b) { return a.id < b.id; });
+  std::sort(live->begin(), live->end());
   reachable_ = known.reachable - 1;
   const bool wake = waited_for && acked != acked_;
   {
     const std::lock_guard guard(status_mutex_);
     status_ = std::move(status);
     acked_ = std::move(acked);
+    live_lazy_ = std::move(live);
   }
   if (wake) node_.WakeWorkers();
 }

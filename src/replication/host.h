@@ -73,6 +73,13 @@ class Host {
   // The own origin's last LSN that an acknowledged write may have, whether cut into a frame or not.
   // An idle node must get to applied()[origin] == Head(), or nobody will call it consistent.
   virtual Lsn Head() const = 0;
+  // Of all running origins of this process: the lazy one (LazyOf) may lag behind what is
+  // acknowledged without making anybody inconsistent, but a state must not replace what it lacks.
+  virtual crdt::VersionVector Heads() const {
+    crdt::VersionVector heads;
+    heads.Advance(origin(), Head());
+    return heads;
+  }
 
   // --- frames
   // `bytes` is the whole encoding of `frame`; frame.from <= applied()[frame.origin] < frame.to.

@@ -62,7 +62,8 @@ struct Link {
   crdt::VersionVector told_durable;
   crdt::VersionVector told_applied;
   bool vector_seen = false;
-  Lsn pushed = 0;  // own frames up to here are there or on their way
+  // Frames of the own origins up to here are there or on their way.
+  crdt::VersionVector pushed;
 
   std::set<OriginId> ahead;            // what it may have and we have not
   std::map<OriginId, MonoNs> blocked;  // not asked for before

@@ -71,13 +71,13 @@ void Replicator::Impl::OnVector(Now now, Link& link, std::string_view payload) {
   for (const crdt::VersionVector* changed : {&update.durable, &update.applied}) {
     link.their_applied.Join(*changed);
     for (const auto& [origin, lsn] : *changed) {
-      if (origin == origin_) {
-        link.pushed = std::max(link.pushed, lsn);
+      if (IsOwn(origin)) {
+        link.pushed.Advance(origin, lsn);
         // A state may hold what is cut and not yet published.
-        if (lsn > std::max(Known(origin), host_.Head())) {
+        if (lsn > std::max(Known(origin), host_.Heads().Get(origin))) {
           Raise(now, "origin",
                 "node " + ShortName(link.peer.node) + " knows more of our origin " +
-                    ShortName(origin_) + " than we have published");
+                    ShortName(origin) + " than we have published");
         }
       } else if (lsn > Known(origin) && !host_.FoldedAt(origin)) {
         link.ahead.insert(origin);
@@ -123,7 +123,7 @@ ApplyOutcome Replicator::Impl::ApplyDelta(Now now, Link& link, const crdt::Frame
                                           std::string_view bytes) {
   const Lsn known = Known(frame.origin);
   // What is folded has its final LSN: no more is taken of it, from anybody.
-  if (frame.to <= known || frame.origin == origin_ || host_.FoldedAt(frame.origin)) {
+  if (frame.to <= known || IsOwn(frame.origin) || host_.FoldedAt(frame.origin)) {
     ++totals_.frames_known;
     return ApplyOutcome::kKnown;
   }
@@ -181,7 +181,7 @@ Status Replicator::Impl::AddFrame(Now now, std::shared_ptr<const std::string> by
   NoteRow(frame);
   if (!ring_.Add(frame.origin, frame.from, frame.to, bytes, now.mono_ns)) return {};
   ring_.Shrink(settings_.ring_bytes_max);
-  if (frame.origin == origin_) PushOwn(now, frame, *bytes);
+  if (IsOwn(frame.origin)) PushOwn(now, frame, *bytes);
   if (!vectors_dirty_) vectors_due_ = now.mono_ns + settings_.vector_delay_ms * kNsPerMs;
   vectors_dirty_ = true;
   Sweep();
@@ -191,10 +191,11 @@ Status Replicator::Impl::AddFrame(Now now, std::shared_ptr<const std::string> by
 void Replicator::Impl::PushOwn(Now now, const crdt::Frame& frame, const std::string& bytes) {
   for (auto& [id, link] : links_) {
     if (!link->Up() || !link->vector_seen) continue;
-    if (frame.from > link->pushed || frame.to <= link->pushed) continue;
+    const Lsn pushed = link->pushed.Get(frame.origin);
+    if (frame.from > pushed || frame.to <= pushed) continue;
     // A slow peer pulls when it can: its vector says where it is.
     if (link->Unsent() > settings_.link_bytes_max) continue;
-    link->pushed = frame.to;
+    link->pushed.Advance(frame.origin, frame.to);
     ++peers_[link->peer.node].frames_out;
     ++totals_.frames_sent;
     Emit(now, *link, MessageType::kDelta, 0, 0, bytes);
@@ -252,7 +253,7 @@ bool Replicator::Impl::ServeNeed(Now now, Link& link, const PendingNeed& pending
     const std::uint8_t flags = next.bytes == nullptr ? kLast : 0;
     ++peers_[link.peer.node].frames_out;
     ++totals_.frames_sent;
-    if (origin == origin_) link.pushed = std::max(link.pushed, found.to);
+    if (IsOwn(origin)) link.pushed.Advance(origin, found.to);
     Emit(now, link, MessageType::kDelta, flags, pending.stream, *found.bytes);
     if (next.bytes == nullptr) break;
     found = std::move(next);
@@ -268,11 +269,12 @@ void Replicator::Impl::SendMiss(Now now, Link& link, std::uint32_t stream, MissR
 // --- pulls
 
 bool Replicator::Impl::WaitsForPush(Now now, const Link& link, const OriginId& origin) {
-  if (link.peer.origin == origin) return false;
-  const auto node = nodes_by_origin_.find(origin);
+  if (IsOfRun(link.peer.origin, origin)) return false;
+  auto node = nodes_by_origin_.find(origin);
+  if (node == nodes_by_origin_.end()) node = nodes_by_origin_.find(LazyOf(origin));
   if (node == nodes_by_origin_.end()) return false;
   const Link* const direct = UpLinkOf(node->second);
-  if (direct == nullptr || direct->peer.origin != origin) return false;
+  if (direct == nullptr || !IsOfRun(direct->peer.origin, origin)) return false;
   if (now.mono_ns - direct->heard > 2 * settings_.heartbeat_ms * kNsPerMs) return false;
   const MonoNs since = gap_since_.emplace(origin, now.mono_ns).first->second;
   return now.mono_ns - since < settings_.pull_delay_ms * kNsPerMs;

@@ -117,6 +117,11 @@ class Replicator::Impl {
 
   // --- pulls.cc
   Lsn Known(const OriginId& origin) const;
+  // Whether the run `run` writes `origin`: it is its own, or its lazy one.
+  static bool IsOfRun(const OriginId& run, const OriginId& origin) {
+    return origin == run || origin == LazyOf(run);
+  }
+  bool IsOwn(const OriginId& origin) const { return IsOfRun(origin_, origin); }
   // Closed or folded: nobody may write it any more.
   bool IsOver(const OriginId& origin) const;
   void FlushVectors(Now now);

@@ -21,7 +21,7 @@ bool Replicator::Impl::Receiving() const {
 crdt::VersionVector Replicator::Impl::Want() const {
   if (host_.JoinsStates()) return {};
   crdt::VersionVector want = host_.applied();
-  want.Advance(origin_, host_.Head());
+  want.Join(host_.Heads());
   return want;
 }
 
@@ -31,7 +31,7 @@ bool Replicator::Impl::MayDonate(const Link& link) const {
   if (host_.JoinsStates()) return true;
   for (const auto& [origin, lsn] : host_.applied()) {
     const Lsn theirs = link.their_applied.Get(origin);
-    if (theirs < lsn && (theirs > 0 || origin == origin_)) return false;
+    if (theirs < lsn && (theirs > 0 || IsOwn(origin))) return false;
   }
   return true;
 }
@@ -63,8 +63,8 @@ void Replicator::Impl::StateStep(Now now) {
   }
   if (!holding) return;
   if (!MayDonate(*link)) return;
-  const bool published = host_.Head() <= host_.applied().Get(origin_);
-  const bool theirs = published && link->their_applied.Get(origin_) >= host_.Head();
+  const crdt::VersionVector heads = host_.Heads();
+  const bool theirs = host_.applied().Covers(heads) && link->their_applied.Covers(heads);
   if (!theirs && !host_.JoinsStates()) return;
   incoming_->phase = Incoming::Phase::kAsked;
   incoming_->stream = next_stream_++;

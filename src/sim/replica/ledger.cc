@@ -17,7 +17,8 @@ int Ledger::Find(const LedgerCell& cell) const {
 
 int Ledger::AddOrigin(const OriginId& id) {
   origins_.push_back({id, {}});
-  return static_cast<int>(origins_.size()) - 1;
+  origins_.push_back({LazyOf(id), {}});
+  return static_cast<int>(origins_.size()) - 2;
 }
 
 Ledger::Op& Ledger::Append(Kind kind, int origin, const Scope& scope) {
@@ -56,8 +57,10 @@ void Ledger::TreeEpoch(int origin, const std::string& name, const Scope& scope) 
 }
 
 void Ledger::Logged(int origin, Lsn lsn) {
-  auto& lsns = origins_[static_cast<std::size_t>(origin)].lsns;
-  for (auto at = lsns.rbegin(); at != lsns.rend() && *at == kPending; ++at) *at = lsn;
+  for (const int part : {origin, LazyPart(origin)}) {
+    auto& lsns = origins_[static_cast<std::size_t>(part)].lsns;
+    for (auto at = lsns.rbegin(); at != lsns.rend() && *at == kPending; ++at) *at = lsn;
+  }
 }
 
 Ledger::Counts Ledger::Known(const crdt::VersionVector& vector, int whole) const {
@@ -65,7 +68,7 @@ Ledger::Counts Ledger::Known(const crdt::VersionVector& vector, int whole) const
   for (std::size_t i = 0; i < origins_.size(); ++i) {
     const Origin& origin = origins_[i];
     const auto end =
-        static_cast<int>(i) == whole
+        static_cast<int>(i) == whole || static_cast<int>(i) == LazyPart(whole)
             ? origin.lsns.end()
             : std::upper_bound(origin.lsns.begin(), origin.lsns.end(), vector.Get(origin.id));
     counts[i] = static_cast<std::uint32_t>(end - origin.lsns.begin());

@@ -45,6 +45,8 @@ class Ledger {
   // The index of a cell, or -1.
   int Find(const LedgerCell& cell) const;
 
+  // A run has two origins, the second for what it may tell late.
+  static int LazyPart(int origin) { return origin + 1; }
   int AddOrigin(const OriginId& id);
   std::size_t origins() const { return origins_.size(); }
   const OriginId& IdOf(std::size_t origin) const { return origins_[origin].id; }

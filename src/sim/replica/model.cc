@@ -144,6 +144,7 @@ void World::Begin() {
   const std::size_t count = sizes[prng_.Below(4)];
   const bool early = prng_.Chance(0.4);
   const bool merges = prng_.Chance(0.6);
+  const Decimal precision = prng_.Chance(0.3) ? 2 : 0;
   own_.resize(count);
   std::vector<NodeId> members;
   for (std::size_t n = 0; n < count; ++n) {
@@ -153,7 +154,8 @@ void World::Begin() {
                                                                     .hash_seed = options_.seed + n,
                                                                     .bugs = options_.bugs,
                                                                     .publishes_early = early,
-                                                                    .merges_units = merges}));
+                                                                    .merges_units = merges,
+                                                                    .default_precision = precision}));
   }
   SetClocks();
   const OriginId home = FreshOrigin(0);
@@ -237,7 +239,11 @@ void World::TakeStep() {
       return Change(n);
     case kCut:
       Event("cut " + std::to_string(n));
-      node.Cut(prng_.Chance(0.3));
+      if (prng_.Chance(0.4)) {
+        node.CutLazy();
+      } else {
+        node.Cut(prng_.Chance(0.3));
+      }
       break;
     case kPersist:
       Event("persist " + std::to_string(n));
@@ -329,7 +335,7 @@ StoredFrame World::PerhapsMerged(std::size_t from, const std::vector<StoredFrame
 void World::Pull(std::size_t n, std::size_t from, bool partly) {
   std::vector<OriginId> origins;
   for (const auto& [origin, frames] : At(from).frames()) {
-    if (origin != At(n).replica().own()) origins.push_back(origin);
+    if (!At(n).replica().IsOwn(origin)) origins.push_back(origin);
   }
   std::size_t limit = std::numeric_limits<std::size_t>::max();
   if (partly && !origins.empty()) {
@@ -366,7 +372,7 @@ void World::Stray(std::size_t n, std::size_t from) {
   if (all.empty()) return;
   const auto& [origin, frames] =
       *std::next(all.begin(), static_cast<std::ptrdiff_t>(prng_.Below(all.size())));
-  if (origin == At(n).replica().own() || frames.empty()) return;
+  if (At(n).replica().IsOwn(origin) || frames.empty()) return;
   const StoredFrame frame = frames[prng_.Below(frames.size())];
   if (!At(from).IsPublished(frame)) return;
   const Lsn known = At(n).replica().applied().Get(origin);
@@ -398,6 +404,7 @@ void World::HealRound() {
   SetClocks();
   for (std::size_t n = 0; n < nodes_.size(); ++n) {
     At(n).Cut(true);
+    At(n).CutLazy();
     At(n).Persist();
   }
   for (std::size_t n = 0; n < nodes_.size(); ++n) {
@@ -410,7 +417,7 @@ void World::HealRound() {
 
 bool World::Quiet() {
   return std::all_of(nodes_.begin(), nodes_.end(), [](const auto& node) {
-    return node->replica().closed().empty() && !node->replica().HasUncut();
+    return node->replica().closed().empty() && !node->HasUncut();
   });
 }
 

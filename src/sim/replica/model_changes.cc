@@ -104,14 +104,16 @@ std::string Changer::Add() {
   const Ledger::Scope scope = Scope(false);
   const auto place = node_.keyspace().FindInteger(key_, node_.now());
   const auto sum = Decimal::Add(old, delta);
+  const bool lazy = !node_.replica().PrecisionOf(key_).IsZero();
   if (place && delta.IsInt64() && sum->IsInt64() && context_.prng.Chance(0.5)) {
     node_.unit().PutInteger(key_, place, sum->Int64(), delta.Int64());
   } else {
     node_.unit().Add(key_, *sum, delta);
   }
-  context_.ledger.Add(context_.origin, Cell(false, {}, 0), scope, delta);
+  const int origin = lazy ? Ledger::LazyPart(context_.origin) : context_.origin;
+  context_.ledger.Add(origin, Cell(false, {}, 0), scope, delta);
   CheckNewcomer(raw.has_value());
-  return "add " + name_ + " " + delta.ToString();
+  return (lazy ? "add lazily " : "add ") + name_ + " " + delta.ToString();
 }
 
 std::string Changer::Set() {

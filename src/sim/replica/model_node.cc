@@ -42,6 +42,7 @@ void ModelNode::MakeReplica(const OriginId& own) {
                                                             },
                                                         .wall_now = [this] { return now_; }});
   replica_->PlantBugs(options_.bugs);
+  replica_->SetPrediction(options_.default_precision, 3);
   replica_->SetMembers(members_);
   keyspace_->set_replica(replica_.get());
 }
@@ -89,11 +90,19 @@ bool ModelNode::Cut(bool row_too) {
   return true;
 }
 
+bool ModelNode::CutLazy() {
+  open_ = false;
+  auto bytes = replica_->CutLazy(lsn_);
+  if (!bytes) return false;
+  StoreFrame(std::move(*bytes));
+  return true;
+}
+
 void ModelNode::Persist() {
   open_ = false;
   durable_ = log_.size();
   durable_row_ = replica_->applied();
-  durable_row_.Advance(run_, lsn_);
+  replica_->AddOwnTo(durable_row_, lsn_);
 }
 
 // ---- snapshots
@@ -120,6 +129,7 @@ void ModelNode::EncodeStates(Stored& stored) {
 
 void ModelNode::BeginFuzzySnapshot() {
   Cut(false);
+  CutLazy();
   Persist();
   fuzzy_ = Stored{.position = log_.size(),
                   .run = run_,
@@ -190,7 +200,8 @@ crdt::VersionVector ModelNode::KnownVector() const {
 
 bool ModelNode::TakeState(ModelNode& donor) {
   donor.Cut(false);
-  if (replica_->HasUncut() || fuzzy_) return false;
+  donor.CutLazy();
+  if (HasUncut() || fuzzy_) return false;
   const crdt::VersionVector theirs = donor.KnownVector();
   if (theirs.Get(run_) != replica_->applied().Get(run_) || !theirs.Covers(KnownVector())) {
     return false;
@@ -226,9 +237,11 @@ void ModelNode::Crash(std::size_t kept) {
 // What the run has in the log and in no frame is its last frame.
 void ModelNode::CutRest() {
   crdt::VersionVector row = replica_->applied();
-  row.Advance(run_, lsn_);
+  replica_->AddOwnTo(row, lsn_);
   auto rest = replica_->Cut(lsn_, row, false);
   if (rest) rests_[run_] = std::move(*rest);
+  auto lazy = replica_->CutLazy(lsn_);
+  if (lazy) rests_[LazyOf(run_)] = std::move(*lazy);
 }
 
 std::string ModelNode::ReplayLog() {
@@ -245,7 +258,7 @@ std::string ModelNode::ReplayLog() {
       continue;
     }
     const crdt::Frame frame = Decode(record.bytes);
-    if (frame.origin == run_) {
+    if (replica_->IsOwn(frame.origin)) {
       replica_->ReplayOwnFrame(frame);
       continue;
     }
@@ -263,7 +276,8 @@ std::string ModelNode::ReplayLog() {
 void ModelNode::CloseOldRuns() {
   std::vector<OriginId> closing;
   const auto is_own = [&](const OriginId& origin) {
-    return origin != run_ && std::find(runs_.begin(), runs_.end(), origin) != runs_.end();
+    const auto is_it = [&](const OriginId& run) { return run == origin || LazyOf(run) == origin; };
+    return !replica_->IsOwn(origin) && std::any_of(runs_.begin(), runs_.end(), is_it);
   };
   for (const auto& [origin, lsn] : replica_->applied()) {
     if (is_own(origin) && !replica_->closed().contains(origin)) closing.push_back(origin);

@@ -34,6 +34,7 @@ class ModelNode {
     engine::ReplicaBugs bugs = {};
     bool publishes_early = false;  // frames leave before they are durable
     bool merges_units = true;      // into one record, as the log does
+    Decimal default_precision = 0;
   };
 
   explicit ModelNode(const Options& options) : options_(options) { MakeKeyspace(); }
@@ -51,12 +52,15 @@ class ModelNode {
   void set_now(WallMs now) {
     now_ = now;
     unit_->set_now(now);
+    if (replica_) replica_->TickLazy(now * kNsPerMs);
   }
 
   // Appends what the unit holds; the LSN of its record.
   Lsn Commit();
   Lsn lsn() const { return lsn_; }
   bool Cut(bool row_too);
+  bool CutLazy();
+  bool HasUncut() const { return replica_->HasUncut() || replica_->dirty_lazy() > 0; }
   void Persist();
   void Snapshot();
   // A snapshot whose parts are of different moments: Begin, changes, End.
