@@ -38,10 +38,24 @@ std::vector<OriginId> Cluster::OwnOrigins() const {
 
 bool Cluster::IsEmpty() const {
   const std::lock_guard turn(node_.state().turn_lock);
+  return HasNothing();
+}
+
+bool Cluster::HasNothing() const {
   return node_.keyspace().size(0) == 0 && (!replica_ || !replica_->KnowsNames());
 }
 
+// From here on each change is told of in frames. Were a client to write between the look and that,
+// this node, too, would have what only a copy of its state can tell: then nobody could help
+// anybody.
 Status Cluster::AdoptCluster(const ClusterId& cluster) {
+  if (!replica_) node_.CancelSnapshot("the node has joined others");
+  {
+    const std::lock_guard turn(node_.state().turn_lock);
+    if (!HasNothing()) return Error{ErrorKind::kConflict, "this node has just got data"};
+    if (Status active = ActivateLocked(); !active) return active;
+  }
+  node_.CommitSoon();
   std::vector<OriginId> past = node_.store().identity().origins;
   past.pop_back();
   return node_.store().UpdateIdentity(cluster, std::move(past));
@@ -51,7 +65,16 @@ Status Cluster::AdoptCluster(const ClusterId& cluster) {
 Status Cluster::Activate() {
   if (replica_) return {};
   node_.CancelSnapshot("the node has joined others");
-  const std::lock_guard turn(node_.state().turn_lock);
+  {
+    const std::lock_guard turn(node_.state().turn_lock);
+    if (Status active = ActivateLocked(); !active) return active;
+  }
+  node_.CommitSoon();
+  return {};
+}
+
+Status Cluster::ActivateLocked() {
+  if (replica_) return {};
   const bool empty = node_.keyspace().size(0) == 0;
   const Lsn lsn = empty ? 0 : node_.store().log().CloseRecord();
   std::string payload(1, kClusteredControl);
@@ -62,7 +85,6 @@ Status Cluster::Activate() {
   published_ = lsn;
   durable_.Advance(node_.store().origin(), lsn);
   RefreshVectors();
-  node_.CommitSoon();
   return {};
 }
 

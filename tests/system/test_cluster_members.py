@@ -79,6 +79,23 @@ class JoiningTest(ClusterTest):
         self.wait_linked(*left)
         self.wait_linked(*right)
 
+    def test_met_in_the_moment_of_the_first_writes(self) -> None:
+        # They join, or both have data already and are refused; nothing in between.
+        for attempt in range(4):
+            one, two = self.node(), self.node()
+            self.meet(one, two)
+            with Load([one, two], writers=4, seed=SEED + attempt) as load:
+                load.wait_operations(100)
+                self.poll(lambda: len(self.flags(one)) == 2 or "OTHER_CLUSTER" in one.log(),
+                          "the one or the other", [one, two])
+            if len(self.flags(one)) == 2:
+                self.wait_linked(one, two)
+                self.wait_ledger(load.ledger, one, two)
+            else:
+                self.assertEqual((len(self.flags(one)), len(self.flags(two))), (1, 1))
+            one.kill()
+            two.kill()
+
     def test_d15_a_wrong_secret_is_refused_either_way(self) -> None:
         friends = self.cluster(2, "--cluster-secret", "right")
         self.call(friends[0], "INCR", "visits")
