@@ -46,6 +46,7 @@ class ClusterNodesTest(ClusterTest):
             servers[2].send_signal(signal.SIGSTOP)
             try:
                 client.call("INCR", "visits")
+                self.assertEqual(client.call("WAIT", 1, 20_000), 1)
                 self.assertEqual(client.call("WAIT", 2, 300), 1)
             finally:
                 servers[2].send_signal(signal.SIGCONT)
