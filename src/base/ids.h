@@ -17,8 +17,8 @@ using OriginId = std::array<std::uint8_t, 16>;
 using NodeId = std::array<std::uint8_t, 20>;
 using ClusterId = std::array<std::uint8_t, 16>;
 
-// The lazy origin of a run: what it adds to counters with a precision goes into a stream of its own,
-// because it may be told later. No other origin differs from the run's in that bit alone.
+// The lazy origin of a run: what it adds to counters with a precision goes into a stream of its
+// own, because it may be told later. No other origin differs from the run's in that bit alone.
 constexpr OriginId LazyOf(OriginId run) {
   run.back() ^= 1;
   return run;

@@ -1,9 +1,9 @@
 // The two locks of the keyspace.
 //
 // SpinLock guards one partition. It is held for well under a microsecond (one command), or for one
-// slice of a long query. A waiter spins briefly, then lets others run, then sleeps in short naps. It
-// is not woken: to know of waiters, every unlock would need a second locked instruction, which costs
-// more than all else that a lock does, and waiters are rare.
+// slice of a long query. A waiter spins briefly, then lets others run, then sleeps in short naps.
+// It is not woken: to know of waiters, every unlock would need a second locked instruction, which
+// costs more than all else that a lock does, and waiters are rare.
 //
 // TurnLock is held shared by whoever touches the keyspace in the ordinary way (a worker's turn, a
 // slice of a snapshot), and exclusively by commands that must see everything at rest (EXEC,

@@ -206,7 +206,8 @@ void Cell::JoinBase(const Observation::Component& seen, std::uint64_t stamp, con
   }
   // Of a lazy origin the unit of the reset may have added something that is not here yet.
   const bool beyond = stamp != 0 && seen.present && known.Of(seen.origin) == seen.cut;
-  if (!has_entry && known.Of(seen.origin) >= seen.cut && !beyond) return;  // nothing of it is left here
+  if (!has_entry && known.Of(seen.origin) >= seen.cut && !beyond)
+    return;  // nothing of it is left here
   // Nothing is known of the origin beyond the cut, or it has an entry here.
   if (has_entry || seen.present || seen.cut > known.Of(seen.origin)) PutBase(made);
 }

@@ -136,8 +136,8 @@ class Cell {
   // What a reset made now would have observed; the caller adds the register.
   // `retired`: origins that everybody knows to be folded, by index.
   Observation Observe(const Known& known, const std::vector<bool>& retired) const;
-  // `by` made it; `lazy` is the lazy origin of the same run (or `by`, if there is none), in which the
-  // unit of the reset may have added, too.
+  // `by` made it; `lazy` is the lazy origin of the same run (or `by`, if there is none), in which
+  // the unit of the reset may have added, too.
   void ApplyReset(const Observation& observation, OriginIndex by, OriginIndex lazy,
                   const Known& known);
   void ApplyReset(const Observation& observation, OriginIndex by, const Known& known) {

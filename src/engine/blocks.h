@@ -1,9 +1,10 @@
 // BlockPool: the memory of the keyspace, in blocks of 4 KiB cut from regions of 2 MiB. Segments of
 // tables and slabs of records are single blocks, so whatever one part gives back any other can use,
 // and the memory of a region whose blocks are all free goes back to the system. Its addresses stay
-// mapped until the pool ends: whoever looks at a block ahead of time without a lock (the prefetching
-// of tables) may find anything there, but never a fault. Regions after the first ask for
-// huge pages: random access to millions of counters would spend its time on TLB misses otherwise.
+// mapped until the pool ends: whoever looks at a block ahead of time without a lock (the
+// prefetching of tables) may find anything there, but never a fault. Regions after the first ask
+// for huge pages: random access to millions of counters would spend its time on TLB misses
+// otherwise.
 //
 // Thread-safe. It is asked once for about a hundred counters, so one lock serves all partitions.
 #pragma once

@@ -16,8 +16,8 @@
 
 namespace jeton::engine {
 
-constexpr MonoNs kLazyLagMax = 5 * kNsPerSecond;  // a change is told so soon at the latest
-constexpr MonoNs kRateInterval = kNsPerSecond;    // of the samples; idle for so long is at rest
+constexpr MonoNs kLazyLagMax = 5 * kNsPerSecond;   // a change is told so soon at the latest
+constexpr MonoNs kRateInterval = kNsPerSecond;     // of the samples; idle for so long is at rest
 constexpr MonoNs kRateHoldsFor = 2 * kLazyLagMax;  // then a reader no longer goes on with it
 
 // What `rate` adds in the time from `since` to `now`.

@@ -70,9 +70,7 @@ class Node {
     unit_.set_now(1000);
   }
 
-  void Add(std::int64_t delta) {
-    unit_.Add(key(), *Decimal::Add(value(), delta), delta);
-  }
+  void Add(std::int64_t delta) { unit_.Add(key(), *Decimal::Add(value(), delta), delta); }
   void Set(std::int64_t value) { unit_.Put(key(), value, 0); }
   void SetPrecision(std::int64_t precision) { unit_.SetPrecision(key(), precision); }
   void Log() {
@@ -89,9 +87,7 @@ class Node {
     ByteReader in(bytes);
     return replica_.ApplyFrame(crdt::DecodeFrame(in), 1000);
   }
-  double Predict(MonoNs now) const {
-    return replica_.Predict(key(), {LazyOf(OriginId{1})}, now);
-  }
+  double Predict(MonoNs now) const { return replica_.Predict(key(), {LazyOf(OriginId{1})}, now); }
   Key key() const { return keyspace_.MakeKey("hits"); }
   Replica& replica() { return replica_; }
 

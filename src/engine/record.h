@@ -146,7 +146,8 @@ class Record {
     return static_cast<std::int64_t>(Load<std::uint64_t>(kHeader) << unused) >> unused;
   }
 
-  // Names of 8 to 32 bytes, nearly all, without a call: pieces of 8 bytes, the last of which overlap.
+  // Names of 8 to 32 bytes, nearly all, without a call: pieces of 8 bytes, the last of which
+  // overlap.
   static bool SameBytes(const void* left, const char* right, std::size_t size) {
     const auto* a = static_cast<const char*>(left);
     if (size < 8 || size > 32) return std::memcmp(a, right, size) == 0;

@@ -4,7 +4,8 @@
 //  * Local changes come from Unit, which changes the view and asks here for what goes into the log:
 //    the own entry of the cell, an observed reset, a version.
 //  * Cut makes the next frame of the own log, ApplyFrame takes in one of another origin's.
-//  * What is added to a counter with a precision goes into the entry of a second own origin, the lazy
+//  * What is added to a counter with a precision goes into the entry of a second own origin, the
+//  lazy
 //    one (LazyOf), with frames of its own (CutLazy): what is held back there holds up nothing else.
 //    Both share the LSNs of the log; all that is not an addition is in the frames of the first.
 //  * Recovery replays the own log's mutations and the frames in it by the same ways.
@@ -99,8 +100,8 @@ class Replica {
   void SetPrediction(const Decimal& default_precision, std::int64_t history);
   // Holds the name: its precision, 0 if all of its changes are told at once.
   Decimal PrecisionOf(const Key& key) const;
-  // The TurnLock is held shared: the time, for what is told late and what is predicted. Looks at all
-  // that is waiting now and then, under the partitions' locks.
+  // The TurnLock is held shared: the time, for what is told late and what is predicted. Looks at
+  // all that is waiting now and then, under the partitions' locks.
   void TickLazy(MonoNs now);
   // Cells that wait for the next lazy frame, and whether one of them should not; any thread.
   std::size_t dirty_lazy() const { return dirty_lazy_.load(std::memory_order_relaxed); }

@@ -150,12 +150,13 @@ void World::Begin() {
   for (std::size_t n = 0; n < count; ++n) {
     members.push_back(IdOf(n));
     skew_.push_back(prng_.Chance(0.5) ? 0 : prng_.Between(-5000, 5000));
-    nodes_.push_back(std::make_unique<ModelNode>(ModelNode::Options{.id = IdOf(n),
-                                                                    .hash_seed = options_.seed + n,
-                                                                    .bugs = options_.bugs,
-                                                                    .publishes_early = early,
-                                                                    .merges_units = merges,
-                                                                    .default_precision = precision}));
+    nodes_.push_back(
+        std::make_unique<ModelNode>(ModelNode::Options{.id = IdOf(n),
+                                                       .hash_seed = options_.seed + n,
+                                                       .bugs = options_.bugs,
+                                                       .publishes_early = early,
+                                                       .merges_units = merges,
+                                                       .default_precision = precision}));
   }
   SetClocks();
   const OriginId home = FreshOrigin(0);
