@@ -169,6 +169,8 @@ class Replica {
   };
   const std::map<OriginId, Closed>& closed() const { return closed_; }
   const std::map<OriginId, Lsn>& folded() const { return folded_; }
+  // Closed origins whose closer is over itself, and that this node has to see to: nobody else will.
+  std::vector<OriginId> AbandonedClosings() const;
   // Logs that nobody writes `origin` any more and that this node will fold it.
   void Close(const OriginId& origin, std::string& log);
   // Folds up to `max_cells` cells of an origin whose end everybody knows. Cut directly before and

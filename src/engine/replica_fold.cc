@@ -31,6 +31,17 @@ void Replica::Close(const OriginId& origin, std::string& log) {
   Control({.type = SharedType::kClose, .epoch = epoch_, .origin = *index, .lsn = at}, log);
 }
 
+// A CLOSE may come here, by way of others, after its own origin was closed or folded.
+std::vector<OriginId> Replica::AbandonedClosings() const {
+  std::vector<OriginId> abandoned;
+  for (const auto& [origin, closing] : closed_) {
+    const auto of_closer = closed_.find(closing.by);
+    const bool ours = of_closer != closed_.end() && of_closer->second.by == own();
+    if (closing.by != own() && (ours || folded_.contains(closing.by))) abandoned.push_back(origin);
+  }
+  return abandoned;
+}
+
 // Whether every member has the last of the closed origin, and said so after it knew that it is
 // closed: then nobody has more of it.
 bool Replica::AllHaveEnd(const OriginId& closed, const Closed& closing) const {

@@ -186,6 +186,8 @@ void Cluster::Tend(Now now) {
     std::string unit;
     if (!replica_->closed().empty()) {
       CutFrame(false);  // a fold has its frames for itself
+      for (const OriginId& origin : replica_->AbandonedClosings()) replica_->Close(origin, unit);
+      AppendUnit(unit);
       const bool more = replica_->FoldSome(kFoldCells, unit);
       AppendUnit(unit);
       CutFrame(false);
