@@ -69,8 +69,10 @@ Status Cluster::Activate() {
     const std::lock_guard turn(node_.state().turn_lock);
     if (Status active = ActivateLocked(); !active) return active;
   }
-  node_.CommitSoon();
-  return {};
+  // Before any peer hears of it: a start that does not find the mark would take over, as a node
+  // alone does, what peers know as another run's, and count it twice.
+  const std::lock_guard flush(node_.flush_mutex());
+  return node_.store().log().Flush(true);
 }
 
 Status Cluster::ActivateLocked() {
