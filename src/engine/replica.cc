@@ -365,10 +365,7 @@ void Replica::SetBucket(const Key& key, const Tree&, const TreeKey& tree_key, Bu
 void Replica::TrimTree(const Key& key, const Tree&, Bucket first_live, std::string& log) {
   SharedTree& shared = MakeTree(key);
   shared.facts.watermark = std::max(shared.facts.watermark, first_live);
-  for (auto it = shared.keys.begin(); it != shared.keys.end();) {
-    it->second.erase(it->second.begin(), it->second.lower_bound(first_live));
-    it = it->second.empty() ? shared.keys.erase(it) : std::next(it);
-  }
+  ForgetTrimmed(shared);
   Control({.type = SharedType::kTree,
            .cell = {.name = key.name},
            .epoch = epoch_,

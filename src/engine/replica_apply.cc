@@ -478,6 +478,7 @@ void Replica::ShowTree(const Key& key, WallMs now) {
       MakeAllBuckets(key, *tree);
       keyspace_.Apply({.type = MutationType::kDrop, .name = key.name}, key, now);
     }
+    ForgetTrimmed(shared);
     return ShowCounter(key, now);
   }
   const bool is_new = tree == nullptr;
@@ -493,10 +494,7 @@ void Replica::ShowTree(const Key& key, WallMs now) {
                                  .tree = key.name,
                                  .range = {facts.watermark, facts.watermark}},
                     key);
-    for (auto it = shared.keys.begin(); it != shared.keys.end();) {
-      it->second.erase(it->second.begin(), it->second.lower_bound(facts.watermark));
-      it = it->second.empty() ? shared.keys.erase(it) : std::next(it);
-    }
+    ForgetTrimmed(shared);
   }
   if (is_new) ShowContents(key, now);
 }

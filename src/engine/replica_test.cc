@@ -204,6 +204,29 @@ TEST(Replica, AFrameCutOverATrimTellsOfIt) {
   EXPECT_EQ(c.keyspace().FindTree(c.KeyOf("t"), kNow)->watermark(), 5);
 }
 
+// What is below the watermark is not to be kept for the day when the tree is in view again.
+TEST(Replica, ATrimReachesATreeThatIsOutOfView) {
+  Site a(1), b(2), c(3);
+  a.AddToTree("t", "k", 1, 2);
+  const std::string first = a.Cut();
+  ASSERT_EQ(b.Take(first), Replica::Outcome::kApplied);
+  a.Drop("t");
+  a.AddToTree("t", "k", 1, 3);
+  const std::string again = a.Cut();
+  for (int i = 0; i < 9; ++i) b.Set("n", i);  // its clock is ahead: its drop is the last word
+  b.Drop("t");
+  const std::string dropped = b.Cut();
+  ASSERT_EQ(c.Take(first), Replica::Outcome::kApplied);
+  ASSERT_EQ(c.Take(again), Replica::Outcome::kApplied);
+  c.Trim("t", 5);
+  const std::string trimmed = c.Cut();
+  ASSERT_EQ(a.Take(dropped), Replica::Outcome::kApplied);
+  ASSERT_FALSE(a.keyspace().HasTree(a.KeyOf("t")));
+  ASSERT_EQ(a.Take(trimmed), Replica::Outcome::kApplied);
+  ASSERT_EQ(c.Take(dropped), Replica::Outcome::kApplied);
+  EXPECT_EQ(a.replica().Digest(), c.replica().Digest());
+}
+
 TEST(Replica, ASnapshotOfATreeThatWasDroppedOnceLoads) {
   Site a(1);
   a.AddToTree("t", "k", 1, 2);

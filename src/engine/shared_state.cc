@@ -2,6 +2,13 @@
 
 namespace jeton::engine {
 
+void ForgetTrimmed(SharedTree& tree) {
+  for (auto it = tree.keys.begin(); it != tree.keys.end();) {
+    it->second.erase(it->second.begin(), it->second.lower_bound(tree.facts.watermark));
+    it = it->second.empty() ? tree.keys.erase(it) : std::next(it);
+  }
+}
+
 void EncodeCellId(const CellName& cell, std::string& out) {
   out.clear();
   out.push_back(static_cast<char>(cell.in_tree));

@@ -44,6 +44,9 @@ struct SharedTree {
   std::map<std::string, std::map<Bucket, SharedCell>, std::less<>> keys;
 };
 
+// Nothing below the watermark is known of a tree, whether it is in view or not.
+void ForgetTrimmed(SharedTree& tree);
+
 struct SharedName {
   std::unique_ptr<SharedCell> counter;  // null: implicit, or nothing
   std::unique_ptr<Attributes> attributes;
