@@ -179,6 +179,9 @@ void Cluster::MembersChanged(const std::vector<replication::Member>& members) {
       return node_.Say(LogLevel::kWarning, "This node cannot join: " + active.error().text);
     }
   }
+  // A node that has joined and does not know yet, or any more, whom: the others count it among
+  // them. Were it to take itself for the only one, it would fold what they need to follow.
+  if (members.size() == 1) living.clear();
   if (replica_) {
     const std::lock_guard turn(node_.state().turn_lock);
     replica_->SetMembers(living);

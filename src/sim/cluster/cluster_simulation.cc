@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <numeric>
+#include <set>
 
 #include "base/hash.h"
 #include "sim/cluster/cluster_node.h"
@@ -71,9 +72,14 @@ class ClusterSimulation {
   void Forget();
   void Join(std::size_t n);
   void Heal();
+  void Explain();
   bool Converged(std::string& why);
   void Check(std::size_t n, const char* when);
   crdt::VersionVector KnownVector(std::size_t n);
+  // It has not joined, or a crash came between that and the file that says so.
+  bool KnowsNobody(std::size_t n) {
+    return nodes_[n]->cluster().replicator().members().size() <= 1;
+  }
   std::optional<Decimal> Shown(std::size_t n, const std::string& name);
   std::size_t AnyNode() { return static_cast<std::size_t>(prng_.Below(nodes_.size())); }
   bool Chance(double p) { return prng_.Chance(p); }
@@ -87,7 +93,7 @@ class ClusterSimulation {
     result_.hash = HashBytes(text, result_.hash);
     if (!options_.trace) return;
     result_.events.push_back(std::to_string(mono_ / kNsPerMs) + " ms: " + text);
-    if (result_.events.size() > 2000) result_.events.pop_front();
+    if (result_.events.size() > 200000) result_.events.pop_front();
   }
 
   const ClusterRunOptions options_;
@@ -310,7 +316,7 @@ void ClusterSimulation::Start(std::size_t n) {
   }
   life.acknowledged = life.to_acknowledge = 0;
   life.excused = false;
-  if (life.joined && node.replica() == nullptr) Join(n);
+  if (life.joined && KnowsNobody(n)) Join(n);
   Check(n, "a start");
 }
 
@@ -425,6 +431,33 @@ void ClusterSimulation::Step() {
 
 // ---- healing
 
+// What each node knows of the origins that not all know equally, and has frames of.
+void ClusterSimulation::Explain() {
+  if (!options_.trace) return;
+  for (std::size_t i = 0; i < ledger_.origins(); ++i) {
+    const OriginId& id = ledger_.IdOf(i);
+    std::string text = TextOf(id);
+    std::set<Lsn> all;
+    for (std::size_t n = 0; n < nodes_.size(); ++n) {
+      if (!nodes_[n]->up() || nodes_[n]->replica() == nullptr) continue;
+      const engine::Replica& replica = *nodes_[n]->replica();
+      const bool folded = replica.folded().contains(id);
+      const Lsn known = KnownVector(n).Get(id);
+      all.insert(folded ? ~known : known);
+      text += " | " + std::to_string(n) + ": " + std::to_string(known) + (folded ? " folded" : "");
+      const auto closed = replica.closed().find(id);
+      if (closed != replica.closed().end()) text += " closed by " + TextOf(closed->second.by);
+      for (const std::string& record : nodes_[n]->cluster().FrameRecords()) {
+        ByteReader in(std::string_view(record).substr(1));
+        const crdt::Frame frame = crdt::DecodeFrame(in);
+        if (frame.origin != id) continue;
+        text += " (" + std::to_string(frame.from) + "," + std::to_string(frame.to) + "]";
+      }
+    }
+    if (all.size() > 1) Event(text);
+  }
+}
+
 bool ClusterSimulation::Converged(std::string& why) {
   std::size_t first = nodes_.size();
   for (std::size_t n = 0; n < nodes_.size(); ++n) {
@@ -475,7 +508,7 @@ void ClusterSimulation::Heal() {
   for (std::size_t n = 0; n < nodes_.size() && result_.ok; ++n) {
     if (lives_[n].forgotten) continue;
     if (!nodes_[n]->up()) Start(n);
-    if (n != 0 && !lives_[n].joined) Join(n);
+    if (n != 0 && KnowsNobody(n)) Join(n);
   }
   const MonoNs began = mono_;
   std::string why;
@@ -485,7 +518,10 @@ void ClusterSimulation::Heal() {
       if (Converged(why)) break;
       next_look = mono_ + kNsPerSecond;
     }
-    if (mono_ - began > kHealingMax) return Fail("after healing " + why);
+    if (mono_ - began > kHealingMax) {
+      Explain();
+      return Fail("after healing " + why);
+    }
     Step();
   }
   if (!result_.ok) return;
