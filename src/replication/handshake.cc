@@ -224,6 +224,8 @@ Status Replicator::Impl::AdoptAgreed(Now now, const Link& link) {
   }
   if (Status adopted = host_.AdoptCluster(*agreed); !adopted) return adopted;
   cluster_ = host_.cluster();
+  // Also when the link is lost before it is up: who writes here now may not be let in any more.
+  if (!joined_) joining_ = true;
   Note(false, "this node belongs to cluster " + ShortClusterName(cluster_) + " now");
   // The members that it had are asked to come along: they are dialed again. So is one that was met
   // a moment ago and whose record is not here yet.

@@ -63,6 +63,7 @@ class ClusterSimulation {
   void Step();
   void Advance(MonoNs by);
   void Serve(std::size_t n);
+  bool MayWrite(std::size_t n);
   void Write(std::size_t n);
   void Note(std::size_t n, const std::vector<std::string>& words, const Decimal& before);
   void Start(std::size_t n);
@@ -234,11 +235,19 @@ void ClusterSimulation::Note(std::size_t n, const std::vector<std::string>& word
   ledger_.Logged(life.origin, node.node().appended_lsn());
 }
 
+// Whoever is empty may join; two clusters that have something do not merge. So clients wait until a
+// node has joined, and joined the one that everybody will be in.
+bool ClusterSimulation::MayWrite(std::size_t n) {
+  if (n == 0 || !KnowsNobody(n)) return true;
+  if (nodes_[n]->replica() == nullptr || !nodes_[0]->up()) return false;
+  return nodes_[n]->cluster().cluster() == nodes_[0]->cluster().cluster() &&
+         !nodes_[0]->cluster().IsEmpty();
+}
+
 void ClusterSimulation::Write(std::size_t n) {
   ClusterNode& node = *nodes_[n];
   if (!node.up() || !node.node().ready() || node.waiting()) return;
-  // Whoever is alone and empty may join; two that have something may not.
-  if (node.replica() == nullptr && n != 0) return;
+  if (!MayWrite(n)) return;
   const std::string name = kNames[prng_.Below(4)];
   std::vector<std::string> words = {"INCRBY", name, std::to_string(prng_.Between(-3, 9))};
   if (Chance(0.1)) words = {"SET", name, std::to_string(10 * prng_.Below(4))};
