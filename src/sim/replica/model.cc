@@ -60,6 +60,7 @@ class World {
   StoredFrame PerhapsMerged(std::size_t from, const std::vector<StoredFrame>& frames,
                             std::size_t first);
   void Stray(std::size_t n, std::size_t from);
+  void CheckTwins(std::size_t n);
   void Crash(std::size_t n);
   void Start(std::size_t n);
   void Heal();
@@ -292,6 +293,21 @@ void World::TakeStep() {
       break;
   }
   if (node.up()) Check(n, "step");
+  if (node.up() && result_.ok) CheckTwins(n);
+}
+
+// Exact prefixes: equal vectors mean equal states, at any moment.
+void World::CheckTwins(std::size_t n) {
+  if (At(n).HasUncut()) return;
+  for (std::size_t other = 0; other < nodes_.size(); ++other) {
+    if (other == n || !At(other).up() || At(other).HasUncut()) continue;
+    if (!(At(n).KnownVector() == At(other).KnownVector())) continue;
+    ++result_.counts.checks;
+    if (At(n).replica().Digest() != At(other).replica().Digest()) {
+      return Fail("node " + std::to_string(n) + " and node " + std::to_string(other) +
+                  " know the same and have different digests");
+    }
+  }
 }
 
 void World::Change(std::size_t n) {
