@@ -78,7 +78,8 @@ struct ClusterStatus {
       {};                                // ids of nodes that hold up the removal of what is gone
   std::vector<std::string> alarms = {};  // one line each: clone, clock ahead, divergence ...
   std::uint64_t repairs = 0;
-  std::uint64_t divergences = 0;  // must stay 0
+  std::uint64_t digests_equal = 0;
+  std::uint64_t divergences = 0;  // digests that were not: must stay 0
 
   std::uint64_t prediction_hits = 0, prediction_misses = 0;
   double prediction_error = 0;  // mean of |predicted - real| at arrival

@@ -146,6 +146,7 @@ std::string ClusterSectionText(const ClusterStatus& status, const std::string& o
   }
   Line(text, "cluster_gc_blocked_by", JoinIds(status.gc_blocked_by));
   Line(text, "cluster_repairs", status.repairs);
+  Line(text, "cluster_digests_equal", status.digests_equal);
   Line(text, "cluster_divergences", status.divergences);
   Line(text, "cluster_alarms", status.alarms.size());
   for (std::size_t i = 0; i < status.alarms.size(); ++i) {

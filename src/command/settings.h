@@ -71,9 +71,10 @@ struct Values {
   std::string cluster_announce_ip;             // empty: as bound
   std::int64_t cluster_announce_port = 0;      // 0: port
   std::string cluster_secret;
-  std::string cluster_join;                     // "host:port,host:port"
-  std::int64_t cluster_ring_size = 64LL << 20;  // bytes
-  std::int64_t cluster_frame_interval = 10;     // ms
+  std::string cluster_join;                      // "host:port,host:port"
+  std::int64_t cluster_ring_size = 64LL << 20;   // bytes
+  std::int64_t cluster_frame_interval = 10;      // ms
+  std::int64_t cluster_digest_interval = 60000;  // ms; 0: never
   // counters
   Decimal default_precision = 0;
   std::int64_t history_size = 10;

@@ -400,6 +400,8 @@ std::vector<SettingEntry> MakeTable() {
               "down"),
       Integer("cluster-frame-interval", &Values::cluster_frame_interval, 1, 1000, kRunTime,
               "milliseconds for which changes are gathered before they go to the other nodes"),
+      Integer("cluster-digest-interval", &Values::cluster_digest_interval, 0, 86'400'000, kRunTime,
+              "milliseconds between comparisons of what the nodes have, in quiet times; 0: never"),
       Bytes("cluster-ring-size", &Values::cluster_ring_size, 1 << 20, kBufferHigh, kRunTime,
             "bytes of recent changes that are kept in memory for nodes that lag"),
       // counters

@@ -224,8 +224,27 @@ class Replica {
   void Clear();
 
   // What the state is, for comparison with another node's at the same vectors: a sum per origin of
-  // the hashes of its entries. Costs a walk over everything.
-  std::map<OriginId, std::uint64_t> Digest();
+  // the hashes of its entries.
+  using Digest = std::map<OriginId, std::uint64_t>;
+  // A walk over everything, in slices; it is worth something only if nothing has changed since its
+  // first one.
+  struct DigestCursor {
+    Digest digest = {};
+    bool done = false;
+
+    // Where it is: over what is in view, then over the cells with a state of their own.
+    std::uint64_t view = 0;
+    bool view_done = false;
+    std::vector<std::string> trees = {};  // met in the view, to be walked before it goes on
+    std::uint64_t tree = 0;               // in the last of them
+    Keyspace::PartitionId partition = 0;
+  };
+  // The TurnLock is held shared. About `names` counters, or a piece of a tree, or a partition.
+  void DigestSlice(DigestCursor& cursor, std::size_t names);
+  // All of it in one go, for tests.
+  Digest DigestAll();
+  // Whether the frame says anything beside its row.
+  static bool HasContent(const crdt::Frame& frame);
 
   // For tests.
   void PlantBugs(const ReplicaBugs& bugs) {
@@ -306,6 +325,8 @@ class Replica {
   void FreeCandidates(Keyspace::PartitionId partition, std::string& log);
   void ForgetIfUseless(Keyspace::PartitionId partition);
   void RetireStable();
+  void AddToDigest(const CellName& cell, const crdt::Entry& entry, Digest& digest) const;
+  void DigestTree(DigestCursor& cursor);
   void MakeAllBuckets(const Key& key, const Tree& tree);
   crdt::VersionVector VectorWithOwn(Lsn own) const;
   void LoadControlMaps(ByteReader& in);

@@ -139,6 +139,12 @@ bool Replica::IsPartial(const crdt::Frame& frame) {
   return GetHead(in).partial;
 }
 
+bool Replica::HasContent(const crdt::Frame& frame) {
+  ByteReader in(frame.body);
+  GetHead(in);
+  return !in.AtEnd();
+}
+
 // ---- applying
 
 void Replica::SetKnown(crdt::OriginIndex origin, Lsn lsn) {

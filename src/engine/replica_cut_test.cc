@@ -87,7 +87,7 @@ TEST(ReplicaCut, GoesIntoSeveralFramesAndMeansTheSame) {
     ASSERT_EQ(b.Get(name(i)), expected) << i;
   }
   EXPECT_EQ(a.replica().applied(), b.replica().applied());
-  EXPECT_EQ(a.replica().Digest(), b.replica().Digest());
+  EXPECT_EQ(a.replica().DigestAll(), b.replica().DigestAll());
 }
 
 }  // namespace

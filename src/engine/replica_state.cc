@@ -2,7 +2,6 @@
 #include <limits>
 #include <mutex>
 
-#include "base/hash.h"
 #include "engine/replica_internal.h"
 #include "engine/tree.h"
 
@@ -328,57 +327,6 @@ bool Replica::LoadState(std::string_view bytes, WallMs now) {
   }
   Show(touched, now);
   return in.ok();
-}
-
-std::map<OriginId, std::uint64_t> Replica::Digest() {
-  std::map<OriginId, std::uint64_t> digest;
-  std::string id;
-  const auto add = [&](const CellName& cell, const crdt::Entry& entry) {
-    EncodeCellId(cell, id);
-    PutVarint(id, epoch_);
-    PutVarint(id, entry.birth);
-    entry.sum.EncodeTo(id);
-    digest[origins_.IdOf(entry.origin)] += HashBytes(id, 0);
-  };
-  for (Keyspace::PartitionId p = 0; p < Keyspace::kPartitions; ++p) {
-    ForEachCell(p, [&](const CellName& cell, const SharedCell& shared) {
-      for (const crdt::Entry& entry : shared.cell.entries()) add(cell, entry);
-    });
-  }
-  std::uint64_t cursor = 0;
-  do {
-    std::vector<std::string> names;
-    cursor =
-        keyspace_
-            .Scan(cursor, 1024, kBeforeAnyExpiry,
-                  [&](std::string_view name, const engine::Entry&) { names.emplace_back(name); })
-            .next;
-    for (const std::string& name : names) {
-      const Key key = keyspace_.MakeKey(name);
-      const auto value = ViewOf(key);
-      if (value && FindCounter(key) == nullptr) add({.name = name}, {home_, 0, *value});
-      const Tree* tree = keyspace_.FindTree(key, kBeforeAnyExpiry);
-      if (tree == nullptr) continue;
-      const SharedName* shared = At(key).Find(key);
-      SharedTree* cells = shared != nullptr ? shared->tree.get() : nullptr;
-      std::uint64_t inner = 0;
-      do {
-        inner = tree->Scan(inner, 1024, [&](const KeyView& view) {
-          const std::string text = view.ToString();
-          view.ForEach([&](Bucket bucket, const Decimal& sum) {
-            if (cells != nullptr && FindBucket(*cells, text, bucket) != nullptr) return;
-            add({.name = name,
-                 .in_tree = true,
-                 .key = text,
-                 .bucket = bucket,
-                 .tree_epoch = cells != nullptr ? cells->facts.epoch : 0},
-                {home_, 0, sum});
-          });
-        });
-      } while (inner != 0);
-    }
-  } while (cursor != 0);
-  return digest;
 }
 
 std::string Replica::Describe(const CellName& cell) {

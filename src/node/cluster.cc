@@ -69,6 +69,7 @@ bool Cluster::CutFrame(bool row_too) {
   do {
     const Lsn to = node_.store().log().CloseRecord();
     const crdt::VersionVector row = DurableRow();
+    if (replica_->HasUncut()) digest_.Changed();
     const auto bytes = replica_->Cut(to, row, row_too && !cut);
     if (!bytes) return cut;
     last_row_ = row;
@@ -81,6 +82,7 @@ bool Cluster::CutFrame(bool row_too) {
 bool Cluster::CutLazy() {
   bool cut = false;
   while (const auto bytes = replica_->CutLazy(node_.store().log().CloseRecord())) {
+    digest_.Changed();
     AppendFrame(replica_->lazy(), replica_->applied().Get(replica_->lazy()), *bytes, true);
     cut = true;
   }
@@ -165,6 +167,12 @@ void Cluster::CutLazyIfDue(Now now) {
     if (!CutLazy()) return;
   }
   node_.CommitSoon();
+}
+
+void Cluster::TickDigest(Now now) {
+  if (!replica_ || receiving_ || !node_.ready() || settings_.digest_interval_ms == 0) return;
+  const std::shared_lock turn(node_.state().turn_lock);
+  digest_.Tick(*replica_, now.mono_ns, settings_.digest_interval_ms * kNsPerMs);
 }
 
 // Whether the row says more of others than the one that was told last.
@@ -321,6 +329,7 @@ void Cluster::Tick(Now now) {
   Tend(now);
   PublishSafe(now);
   ShrinkKept();
+  TickDigest(now);
   replicator_->Tick(now);
   PublishStatus(now);
   SayEvents();
@@ -357,11 +366,14 @@ void Cluster::ApplySettings(Now now) {
     wanted.node_timeout_ms = values.cluster_node_timeout;
     wanted.ring_bytes_max = static_cast<std::size_t>(values.cluster_ring_size);
     frame_interval_ = values.cluster_frame_interval * kNsPerMs;
+    wanted.digest_interval_ms = values.cluster_digest_interval;
     if (replica_) replica_->SetPrediction(values.default_precision, values.history_size);
   }
   if (wanted.secret == settings_.secret && wanted.node_timeout_ms == settings_.node_timeout_ms &&
-      wanted.ring_bytes_max == settings_.ring_bytes_max)
+      wanted.ring_bytes_max == settings_.ring_bytes_max &&
+      wanted.digest_interval_ms == settings_.digest_interval_ms) {
     return;
+  }
   settings_ = wanted;
   replicator_->Configure(now, settings_);
 }

@@ -29,6 +29,7 @@
 #include "engine/replica.h"
 #include "node/kept_frames.h"
 #include "node/peer_driver.h"
+#include "node/steady_digest.h"
 #include "replication/host.h"
 #include "replication/replicator.h"
 #include "storage/log_reader.h"
@@ -134,6 +135,11 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   Status AddStateChunk(std::string_view bytes) override;
   Status FinishState(const crdt::VersionVector& end) override;
   void AbortState() override;
+  std::string Digest() override { return digest_.Encode(); }
+  replication::DigestOutcome CompareDigest(const crdt::VersionVector&,
+                                           std::string_view digest) override {
+    return digest_.Compare(digest);
+  }
 
   // For tests and the simulator; on the peer loop.
   replication::Replicator& replicator() { return *replicator_; }
@@ -208,6 +214,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   void PublishSafe(Now now);
   void CutIfDue(Now now);
   void CutLazyIfDue(Now now);
+  void TickDigest(Now now);
   std::vector<Lsn> AckedByPeers(const replication::ReplicatorStatus& known) const;
   void Tend(Now now);
   void CarryOutWishes(Now now);
@@ -248,6 +255,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   crdt::VersionVector last_row_;
   MonoNs last_lazy_cut_ = 0;
   MonoNs last_cut_ = 0, last_row_at_ = 0, last_tend_ = 0, last_status_ = 0;
+  SteadyDigest digest_;
   std::vector<std::unique_ptr<Donation>> donations_;
   std::uint64_t next_handle_ = 1;
 

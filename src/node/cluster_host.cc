@@ -99,6 +99,7 @@ void Cluster::MakeReplica(const OriginId& own) {
           .close_record = [this] { return recovering_ ? replayed_ : node_.CloseRecord(); },
           .wall_now = [this] { return node_.environment().wall_now(); }});
   node_.keyspace().set_replica(replica_.get());
+  digest_.Changed();
 }
 
 Status Cluster::AppendControl(std::string_view payload) {
@@ -136,6 +137,7 @@ replication::ApplyOutcome Cluster::ApplyFrame(const crdt::Frame& frame, std::str
     const std::lock_guard turn(node_.state().turn_lock);
     outcome = replica_->ApplyFrame(frame, now_.wall_ms, &why);
     if (outcome == engine::Replica::Outcome::kApplied) {
+      if (engine::Replica::HasContent(frame)) digest_.Changed();
       AppendFrame(frame.origin, frame.to, bytes, false);
       RefreshVectors();
     }

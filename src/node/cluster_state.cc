@@ -168,6 +168,7 @@ Status Cluster::Start(Now now) {
     settings_.secret = values.cluster_secret;
     settings_.node_timeout_ms = values.cluster_node_timeout;
     settings_.ring_bytes_max = static_cast<std::size_t>(values.cluster_ring_size);
+    settings_.digest_interval_ms = values.cluster_digest_interval;
   }
   std::uint64_t seed = 0;
   RandomBytes(reinterpret_cast<std::uint8_t*>(&seed), sizeof seed);
@@ -310,6 +311,7 @@ Status Cluster::BeginState(std::string_view head) {
     return Error{ErrorKind::kUnavailable, "there are changes that no peer has yet"};
   }
   receiving_ = true;
+  digest_.Changed();
   replica_->Clear();
   if (replica_->DecodeControl(head, true)) return {};
   return Error{ErrorKind::kCorrupt, "the head of the state does not decode"};

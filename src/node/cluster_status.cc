@@ -172,6 +172,7 @@ void Cluster::PublishStatus(Now now) {
   status->alarms = known.alarms;
   if (!forgotten_alarm_.empty()) status->alarms.push_back(forgotten_alarm_);
   if (!frames_alarm_.empty()) status->alarms.push_back(frames_alarm_);
+  status->digests_equal = known.digests_equal;
   status->divergences = known.divergence_total;
   if (replica_) {
     const engine::PredictionCounts& predictions = replica_->predictions();

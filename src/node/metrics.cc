@@ -139,6 +139,8 @@ void AddCluster(const command::ClusterStatus& status, MetricsWriter& out) {
           std::uint64_t{status.gc_blocked_by.size()});
   out.Add("jeton_cluster_alarms", "gauge", "Alarms; INFO cluster has their text",
           std::uint64_t{status.alarms.size()});
+  out.Add("jeton_cluster_digests_equal_total", "counter",
+          "Digests of other nodes that were compared and were equal", status.digests_equal);
   out.Add("jeton_cluster_divergence_total", "counter",
           "Digests that differed although they should be equal: must stay 0", status.divergences);
   out.Add("jeton_prediction_hits_total", "counter", "Predictions that held",

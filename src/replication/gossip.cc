@@ -345,8 +345,17 @@ void Replicator::Impl::OnDigest(Now now, Link& link, std::string_view payload) {
   ByteReader in(payload);
   const Vectored content = DecodeVectored(in);
   if (!in.ok()) return Corrupt(now, link, "a DIGEST that does not decode");
-  if (Receiving() || content.vector != host_.applied()) return;
-  if (host_.CompareDigest(link.peer.node, content.bytes) != DigestOutcome::kDifferent) return;
+  if (Receiving()) return;
+  switch (host_.CompareDigest(content.vector, content.bytes)) {
+    case DigestOutcome::kNotComparable:
+      return;
+    case DigestOutcome::kEqual:
+      ++totals_.digests_equal;
+      alarms_.erase("divergence " + ShortName(link.peer.node));
+      return;
+    case DigestOutcome::kDifferent:
+      break;
+  }
   ++totals_.divergence_total;
   Raise(now, "divergence " + ShortName(link.peer.node),
         "the data here and on node " + ShortName(link.peer.node) + " differ at the same vector");

@@ -143,10 +143,11 @@ class Host {
   virtual void AbortState() = 0;
 
   // --- digests
-  // Opaque, at most kFrameBytesMax, of the state at applied().
+  // Opaque, at most kFrameBytesMax, of the state at applied(). Empty: there is none to compare now.
   virtual std::string Digest() { return {}; }
-  // A peer's digest; its vector is equal to applied().
-  virtual DigestOutcome CompareDigest(const NodeId&, std::string_view /*digest*/) {
+  // A peer's digest of its state at `vector`.
+  virtual DigestOutcome CompareDigest(const crdt::VersionVector& /*vector*/,
+                                      std::string_view /*digest*/) {
     return DigestOutcome::kNotComparable;
   }
 };

@@ -448,16 +448,15 @@ TEST(Replicator, DigestsThatDifferRaiseAnAlarm) {
   network.Run(1'000);
   network.nodes[0]->replicator->CheckDigests(network.NowOf(0));
   network.Run(100);
-  EXPECT_EQ(network.nodes[1]->host->digests_compared, 1);
+  EXPECT_EQ(network.StatusOf(1).digests_equal, 1U);
   EXPECT_EQ(network.StatusOf(1).divergence_total, 0U);
-  network.ledger.sums[network.nodes[0]->host->origin()][1] = 4;  // as if a bit had flipped
-  network.nodes[0]->host->sums()[network.nodes[0]->host->origin()].second = 4;
-  network.nodes[1]->host->sums()[network.nodes[0]->host->origin()].second = 4;
-  network.nodes[0]->host->digests = true;
+  EXPECT_TRUE(network.StatusOf(1).alarms.empty());
+  network.nodes[0]->host->flipped = 4;
   network.nodes[0]->replicator->CheckDigests(network.NowOf(0));
-  network.nodes[1]->host->sums()[network.nodes[0]->host->origin()].second = 4;
   network.Run(100);
-  EXPECT_EQ(network.StatusOf(1).divergence_total, 0U);
+  EXPECT_EQ(network.StatusOf(1).divergence_total, 1U);
+  ASSERT_EQ(network.StatusOf(1).alarms.size(), 1U);
+  EXPECT_NE(network.StatusOf(1).alarms[0].find("differ at the same vector"), std::string::npos);
 }
 
 TEST(Replicator, AResetNodeIsAloneAndMayJoinAgain) {

@@ -88,6 +88,7 @@ struct ReplicatorStatus {
   std::uint64_t frames_applied = 0;
   std::uint64_t frames_known = 0;      // received again
   std::uint64_t frames_gap = 0;        // came too early
+  std::uint64_t digests_equal = 0;     // compared with a peer's
   std::uint64_t divergence_total = 0;  // digests that differed: must stay 0
   std::uint64_t links_refused = 0;
 };

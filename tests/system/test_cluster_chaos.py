@@ -26,7 +26,8 @@ class ChaosTest(ClusterTest):
         servers = []
         for i in range(count):
             port = harness.free_port()
-            server = self.node("--cluster-announce-ip", "127.0.0.1", "--cluster-announce-port", port)
+            server = self.node("--cluster-announce-ip", "127.0.0.1", "--cluster-announce-port", port,
+                               "--cluster-digest-interval", 300)
             proxy = ChaosProxy(port, server.port, SEED + i)
             self.addCleanup(proxy.close)
             self.proxies.append(proxy)
@@ -80,6 +81,8 @@ class ChaosTest(ClusterTest):
         self.wait_linked(*servers)
         self.wait_ledger(load.ledger, *servers)
         self.wait_state("CONSISTENT", *servers)
+        self.poll(lambda: all(int(server.info("cluster")["cluster_digests_equal"]) > 0
+                              for server in servers), "the digests are compared", servers)
         for server in servers:
             self.assertEqual(server.info("cluster")["cluster_divergences"], "0")
 

@@ -539,7 +539,7 @@ void ClusterSimulation::Heal() {
   result_.counts.folded = first->folded().size();
   for (std::size_t n = 1; n < nodes_.size(); ++n) {
     if (lives_[n].forgotten) continue;
-    if (nodes_[n]->replica()->Digest() != first->Digest()) {
+    if (nodes_[n]->replica()->DigestAll() != first->DigestAll()) {
       return Fail("node 0 and node " + std::to_string(n) + " have different digests");
     }
     for (const char* name : kNames) {

@@ -303,7 +303,7 @@ void World::CheckTwins(std::size_t n) {
     if (other == n || !At(other).up() || At(other).HasUncut()) continue;
     if (!(At(n).KnownVector() == At(other).KnownVector())) continue;
     ++result_.counts.checks;
-    if (At(n).replica().Digest() != At(other).replica().Digest()) {
+    if (At(n).replica().DigestAll() != At(other).replica().DigestAll()) {
       return Fail("node " + std::to_string(n) + " and node " + std::to_string(other) +
                   " know the same and have different digests");
     }
@@ -469,7 +469,7 @@ void World::Compare() {
     const std::string who = "node 0 and node " + std::to_string(n);
     auto ours = At(0).KnownVector(), theirs = At(n).KnownVector();
     if (!(ours == theirs)) return Fail(who + " know different things");
-    if (At(0).replica().Digest() != At(n).replica().Digest()) {
+    if (At(0).replica().DigestAll() != At(n).replica().DigestAll()) {
       for (const LedgerCell& cell : ledger_.cells()) {
         if (!options_.trace) break;
         const engine::CellName name{
