@@ -226,9 +226,12 @@ std::string Changer::TreeClear() {
   const Ledger::Counts observed = Observed();
   all ? static_cast<void>(node_.unit().ResetKey(key_, *tree, tree->MakeKey(key)))
       : static_cast<void>(node_.unit().ClearBuckets(key_, *tree, tree->MakeKey(key), range));
-  // The versions are those of this moment and before: the last of a cell is what counts.
+  // Each bucket had a version of its own, one after another.
+  crdt::Version version = Version();
+  version.clock -= buckets.size();
   for (const Bucket bucket : buckets) {
-    context_.ledger.Reset(context_.origin, Cell(true, key, bucket), scope, observed, Version(), 0);
+    ++version.clock;
+    context_.ledger.Reset(context_.origin, Cell(true, key, bucket), scope, observed, version, 0);
   }
   return "clear " + name_ + "/" + key;
 }
