@@ -62,6 +62,7 @@ void Replicator::Impl::SendHello(Now now, Link& link) {
   // The acceptor says here whether it agrees to be in one cluster with the dialer.
   hello.meet = link.meet || (!link.dialed && (link.peer.meet || IsMember(link.peer.node)));
   hello.has_secret = !settings_.secret.empty();
+  hello.has_peers = members_.size() > 1;
   hello.cluster = cluster_;
   hello.node = node_;
   hello.origin = origin_;
@@ -112,13 +113,19 @@ void Replicator::Impl::DropRefusedDial(const Link& link, RefuseReason reason) {
   }
 }
 
-// With equal clusters, that one; else one side has to be new, and takes on the other's.
+// With equal clusters, that one; else one side has to be new, and takes on the other's. A newcomer
+// does not lure a node away from the members that it has: they may have data by now.
 std::optional<ClusterId> Replicator::Impl::Agreed(const Link& link) const {
   const Hello& dialer = link.dialed ? link.own : link.peer;
   const Hello& acceptor = link.dialed ? link.peer : link.own;
   if (dialer.cluster == acceptor.cluster) return dialer.cluster;
   if (!acceptor.meet) return std::nullopt;
-  if (dialer.adoptable && acceptor.adoptable) return std::min(dialer.cluster, acceptor.cluster);
+  if (dialer.adoptable && acceptor.adoptable) {
+    if (dialer.has_peers != acceptor.has_peers) {
+      return dialer.has_peers ? dialer.cluster : acceptor.cluster;
+    }
+    return std::min(dialer.cluster, acceptor.cluster);
+  }
   if (dialer.adoptable) return acceptor.cluster;
   if (acceptor.adoptable) return dialer.cluster;
   return std::nullopt;
@@ -219,6 +226,9 @@ Status Replicator::Impl::AdoptAgreed(Now now, const Link& link) {
   }
   if (*agreed == cluster_) return {};
   if (!Adoptable()) return Error{ErrorKind::kConflict, "this node has just got data"};
+  if ((members_.size() > 1) != link.own.has_peers) {
+    return Error{ErrorKind::kConflict, "this node has just got peers"};
+  }
   if (link.dialed && !link.meet && !IsMember(link.peer.node)) {
     return Error{ErrorKind::kConflict, "this node was not told to join that one"};
   }

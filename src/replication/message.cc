@@ -40,6 +40,7 @@ Error Wrong(std::string text) {
 constexpr std::uint8_t kHelloAdoptable = 1;
 constexpr std::uint8_t kHelloMeet = 2;
 constexpr std::uint8_t kHelloSecret = 4;
+constexpr std::uint8_t kHelloPeers = 8;
 
 }  // namespace
 
@@ -97,7 +98,8 @@ std::string EncodeHello(const Hello& hello) {
   PutFixed<std::uint64_t>(out, hello.features);
   PutFixed<std::uint8_t>(out, static_cast<std::uint8_t>((hello.adoptable ? kHelloAdoptable : 0) |
                                                         (hello.meet ? kHelloMeet : 0) |
-                                                        (hello.has_secret ? kHelloSecret : 0)));
+                                                        (hello.has_secret ? kHelloSecret : 0) |
+                                                        (hello.has_peers ? kHelloPeers : 0)));
   PutArray(out, hello.cluster);
   PutArray(out, hello.node);
   PutArray(out, hello.origin);
@@ -124,6 +126,7 @@ Hello DecodeHello(ByteReader& in) {
   hello.adoptable = (flags & kHelloAdoptable) != 0;
   hello.meet = (flags & kHelloMeet) != 0;
   hello.has_secret = (flags & kHelloSecret) != 0;
+  hello.has_peers = (flags & kHelloPeers) != 0;
   hello.cluster = GetArray<sizeof(ClusterId)>(in);
   hello.node = GetArray<sizeof(NodeId)>(in);
   hello.origin = GetArray<sizeof(OriginId)>(in);

@@ -73,6 +73,7 @@ struct Hello {
   bool adoptable = false;   // without data: it may take on the other's cluster
   bool meet = false;        // dialer: was told to MEET; acceptor: agrees to be in one cluster
   bool has_secret = false;  // a MAC will be asked for and given
+  bool has_peers = false;   // its cluster has other members already
   ClusterId cluster{};
   NodeId node{};
   OriginId origin{};

@@ -30,6 +30,20 @@ TEST(Replicator, TwoEmptyNodesMeetAndTheSmallerClusterStays) {
   EXPECT_TRUE(network.HasEvent(1, "no cluster-secret"));
 }
 
+TEST(Replicator, ANewcomerDoesNotLureANodeAwayFromItsPeers) {
+  TestNetwork network(3);
+  for (int i = 0; i < 3; ++i) network.Add(Quick());
+  network.Meet(2, 1);
+  network.Run(200);
+  EXPECT_EQ(network.nodes[2]->disk.cluster, ClusterNumber(2));
+  // Cluster 1 is the smaller one.
+  network.Meet(0, 1);
+  network.Run(1);
+  network.Increment(2);
+  EXPECT_TRUE(network.RunUntil(1'000, [&] { return network.nodes[0]->host->Total() == 1; }));
+  for (const auto& node : network.nodes) EXPECT_EQ(node->disk.cluster, ClusterNumber(2));
+}
+
 TEST(Replicator, AnIncrementIsPushedAtOnceAndAcknowledged) {
   TestNetwork network(2);
   network.delay_ms_max = 1;

@@ -76,7 +76,7 @@ TEST(Messages, AHeaderSaysWhatIsWrongWithIt) {
 Hello MakeHello() {
   Hello hello;
   hello.features = 5;
-  hello.adoptable = hello.meet = true;
+  hello.adoptable = hello.meet = hello.has_peers = true;
   hello.cluster = ClusterNumber(3);
   hello.node = NodeNumber(4);
   hello.origin = OriginNumber(5);
