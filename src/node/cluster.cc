@@ -237,11 +237,6 @@ void Cluster::CarryOutWishes(Now now) {
 }
 
 void Cluster::CarryOut(Now now, const MeetWish& wish) {
-  if (left_cluster_) {
-    return node_.Say(LogLevel::kWarning,
-                     "CLUSTER MEET is refused: this run belongs to the cluster that it has left; "
-                     "restart the server first");
-  }
   Status begun = replicator_->Meet(now, wish.address, wish.keep);
   if (!begun) node_.Say(LogLevel::kWarning, "CLUSTER MEET: " + begun.error().text);
 }
@@ -252,20 +247,28 @@ void Cluster::CarryOut(Now now, const ForgetWish& wish) {
 }
 
 // The values stay, as they are seen now; the node is alone with them, under another cluster id.
-void Cluster::CarryOut(Now now, const ResetWish&) {
-  if (!replica_ || receiving_) return;
-  node_.CancelSnapshot("the node is leaving its cluster");
-  {
-    const std::lock_guard turn(node_.state().turn_lock);
-    if (Status alone = AppendControl(std::string(1, kAloneControl)); !alone) return;
-    node_.keyspace().set_replica(nullptr);
-    replica_.reset();
-  }
+// That is changed first: with the old one it would be taken back, and what it has be counted twice.
+void Cluster::CarryOut(Now now, const ResetWish& wish) {
+  if (receiving_ || (!replica_ && !wish.hard)) return;
+  NodeId node = node_id();
   ClusterId fresh{};
   RandomBytes(fresh.data(), fresh.size());
+  if (wish.hard) RandomBytes(node.data(), node.size());
+  if (Status renamed = node_.store().UpdateIdentity(node, fresh, {}); !renamed) {
+    return node_.Say(LogLevel::kWarning, "CLUSTER RESET: " + renamed.error().text);
+  }
+  if (replica_) node_.CancelSnapshot("the node is leaving its cluster");
+  {
+    const std::lock_guard turn(node_.state().turn_lock);
+    node_.state().node_id = HexOf(node);
+    if (replica_) {
+      if (Status alone = AppendControl(std::string(1, kAloneControl)); !alone) return;
+      node_.keyspace().set_replica(nullptr);
+      replica_.reset();
+      left_cluster_ = true;
+    }
+  }
   (void)node_.FlushLog(true);
-  Status renamed = node_.store().UpdateIdentity(fresh, {});
-  if (!renamed) node_.Say(LogLevel::kWarning, "CLUSTER RESET: " + renamed.error().text);
   members_.clear();
   applied_ = durable_ = {};
   {
@@ -273,12 +276,13 @@ void Cluster::CarryOut(Now now, const ResetWish&) {
     unsafe_.clear();
     kept_.Clear();
   }
-  left_cluster_ = true;
+  forgotten_alarm_.clear();
+  frames_alarm_.clear();
   replicator_->Reset(now);
   (void)WriteNodes();
-  node_.Say(LogLevel::kNotice,
-            "This node has left its cluster and is alone with its values; restart it before it "
-            "joins another");
+  node_.Say(LogLevel::kNotice, left_cluster_ ? "This node has left its cluster and is alone with "
+                                               "its values; restart it before it joins another"
+                                             : "This node has a new id");
 }
 
 void Cluster::CarryOut(Now, const SaveWish&) {

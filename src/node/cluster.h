@@ -236,8 +236,9 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   std::vector<replication::Member> members_;
   replication::Settings settings_;
   std::atomic<bool> started_{false};
-  bool left_cluster_ = false;  // by RESET: the run belongs to the cluster that it has left
-  bool receiving_ = false;     // a state is being copied
+  // By RESET: the run belongs to the cluster that it has left.
+  std::atomic<bool> left_cluster_{false};
+  bool receiving_ = false;  // a state is being copied
   bool fenced_ = false;
   std::string forgotten_alarm_;
   replication::Address announced_;

@@ -58,7 +58,7 @@ Status Cluster::AdoptCluster(const ClusterId& cluster) {
   node_.CommitSoon();
   std::vector<OriginId> past = node_.store().identity().origins;
   past.pop_back();
-  return node_.store().UpdateIdentity(cluster, std::move(past));
+  return node_.store().UpdateIdentity(node_id(), cluster, std::move(past));
 }
 
 // With nobody else there is nothing to tell of changes; with the first other member there is.

@@ -108,6 +108,11 @@ int Cluster::AckedBy(Lsn lsn) const {
 }
 
 Status Cluster::Meet(std::string_view host, std::int64_t port) {
+  if (left_cluster_) {
+    return Error{ErrorKind::kConflict,
+                 "ERR this run of the server has left its cluster by CLUSTER RESET: restart it "
+                 "before it joins another"};
+  }
   return Post(MeetWish{{std::string(host), static_cast<std::uint16_t>(port)}, false});
 }
 

@@ -65,6 +65,33 @@ class JoiningTest(ClusterTest):
         self.wait_ledger(load.ledger, *servers[:2], newcomer)
         self.wait_linked(*servers[:2], newcomer)
 
+    def test_a_node_that_resets_is_alone_and_may_join_again_empty(self) -> None:
+        servers = self.three()
+        leaver, others = servers[2], servers[:2]
+        self.call(leaver, "INCRBY", "visits", 5)
+        self.wait_value("visits", "5", *servers)
+        before = self.id_of(leaver)
+        self.assertEqual(self.call(leaver, "CLUSTER", "RESET", "HARD"), "OK")
+        self.poll(lambda: self.id_of(leaver) != before and len(self.flags(leaver)) == 1,
+                  "it is somebody else and alone", [leaver])
+        after = self.id_of(leaver)
+        self.assertEqual(self.call(leaver, "INCR", "visits"), "6")
+        with self.assertRaisesRegex(ReplyError, "restart it"):
+            self.call(leaver, "CLUSTER", "MEET", "127.0.0.1", others[0].port)
+        self.assertEqual(self.call(others[0], "CLUSTER", "FORGET", before), "OK")
+        self.wait_linked(*others)
+        leaver.stop()
+        leaver.start()
+        self.assertEqual(self.id_of(leaver), after)
+        self.wait_value("visits", "6", leaver)
+        self.wait_value("visits", "5", *others)
+        self.assertEqual(self.call(leaver, "FLUSHALL"), "OK")
+        self.meet(others[1], leaver)
+        self.wait_linked(*servers)
+        self.wait_value("visits", "5", *servers)
+        self.call(leaver, "INCR", "visits")
+        self.wait_value("visits", "6", *servers)
+
     def test_two_clusters_with_data_do_not_merge(self) -> None:
         left, right = [self.node(), self.node()], [self.node(), self.node()]
         for number, pair in ((1, left), (2, right)):
