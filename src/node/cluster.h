@@ -136,8 +136,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   Status FinishState(const crdt::VersionVector& end) override;
   void AbortState() override;
   std::string Digest() override { return digest_.Encode(); }
-  replication::DigestOutcome CompareDigest(const crdt::VersionVector&,
-                                           std::string_view digest) override {
+  replication::DigestOutcome CompareDigest(std::string_view digest) override {
     return digest_.Compare(digest);
   }
 

@@ -338,15 +338,12 @@ void Replicator::Impl::CheckDigests(Now now) {
 void Replicator::Impl::SendDigest(Now now, Link& link) {
   const std::string digest = host_.Digest();
   if (digest.empty()) return;
-  Emit(now, link, MessageType::kDigest, 0, 0, EncodeVectored(host_.applied(), digest));
+  Emit(now, link, MessageType::kDigest, 0, 0, digest);
 }
 
 void Replicator::Impl::OnDigest(Now now, Link& link, std::string_view payload) {
-  ByteReader in(payload);
-  const Vectored content = DecodeVectored(in);
-  if (!in.ok()) return Corrupt(now, link, "a DIGEST that does not decode");
   if (Receiving()) return;
-  switch (host_.CompareDigest(content.vector, content.bytes)) {
+  switch (host_.CompareDigest(payload)) {
     case DigestOutcome::kNotComparable:
       return;
     case DigestOutcome::kEqual:

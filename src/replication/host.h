@@ -143,11 +143,11 @@ class Host {
   virtual void AbortState() = 0;
 
   // --- digests
-  // Opaque, at most kFrameBytesMax, of the state at applied(). Empty: there is none to compare now.
+  // Opaque, at most kFrameBytesMax: what the state is, and at which vectors. Empty: there is none
+  // now.
   virtual std::string Digest() { return {}; }
-  // A peer's digest of its state at `vector`.
-  virtual DigestOutcome CompareDigest(const crdt::VersionVector& /*vector*/,
-                                      std::string_view /*digest*/) {
+  // With a peer's.
+  virtual DigestOutcome CompareDigest(std::string_view /*digest*/) {
     return DigestOutcome::kNotComparable;
   }
 };

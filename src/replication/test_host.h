@@ -289,9 +289,16 @@ class TestHost : public Host {
     ASSERT(staging);
     staging = false;
   }
-  std::string Digest() override { return digests ? std::to_string(Total() ^ flipped) : ""; }
-  DigestOutcome CompareDigest(const crdt::VersionVector& vector, std::string_view digest) override {
-    if (vector != applied_) return DigestOutcome::kNotComparable;
+  std::string Digest() override {
+    std::string digest;
+    if (!digests) return digest;
+    applied_.EncodeTo(digest);
+    PutFixed<std::uint64_t>(digest, Total() ^ flipped);
+    return digest;
+  }
+  DigestOutcome CompareDigest(std::string_view digest) override {
+    ByteReader in(digest);
+    if (crdt::VersionVector::Decode(in) != applied_) return DigestOutcome::kNotComparable;
     return digest == Digest() ? DigestOutcome::kEqual : DigestOutcome::kDifferent;
   }
 
