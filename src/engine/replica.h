@@ -148,7 +148,10 @@ class Replica {
   // What each member said that it holds durably, in frames that are applied here.
   const std::map<NodeId, crdt::VersionVector>& rows() const { return rows_; }
   // Those whose rows stability waits for, this node included.
-  void SetMembers(std::vector<NodeId> members) { members_ = std::move(members); }
+  void SetMembers(std::vector<NodeId> members, std::vector<NodeId> forgotten = {}) {
+    members_ = std::move(members);
+    forgotten_ = std::move(forgotten);
+  }
   const std::vector<NodeId>& members() const { return members_; }
   bool IsStable(const crdt::VersionVector& vector) const;
   // A member that holds up what could be freed, if one does.
@@ -163,14 +166,18 @@ class Replica {
   std::string Describe(const CellName& cell);
 
   // ---- closed origins
+  // Who folds it: the greatest of those that have said they would and that are not folded
+  // themselves. What one that is folded has not done goes to the next.
   struct Closed {
     OriginId by{};
     Lsn at = 0;  // of the log of `by`
   };
   const std::map<OriginId, Closed>& closed() const { return closed_; }
   const std::map<OriginId, Lsn>& folded() const { return folded_; }
-  // Closed origins whose closer is over itself, and that this node has to see to: nobody else will.
-  std::vector<OriginId> AbandonedClosings() const;
+  // Origins that nobody writes any more and that this node has to close, since perhaps nobody else
+  // will: closed ones whose closer is over itself, and those of forgotten nodes of which who forgot
+  // them had not heard.
+  std::vector<OriginId> Abandoned() const;
   // Logs that nobody writes `origin` any more and that this node will fold it.
   void Close(const OriginId& origin, std::string& log);
   // Folds up to `max_cells` cells of an origin whose end everybody knows. Cut directly before and
@@ -303,7 +310,8 @@ class Replica {
   bool ApplyImplicit(const SharedMutation& mutation);
   void ApplyAttribute(const Key& key, const SharedMutation& mutation, Touched& touched);
   bool Decodes(ByteReader in, const std::vector<OriginId>& dictionary, bool& lacks_folded);
-  void ApplyClose(const SharedMutation& mutation, crdt::OriginIndex origin, Lsn to);
+  void Claim(const OriginId& closed, const OriginId& by, Lsn at);
+  void ChooseCloser(const OriginId& closed);
   bool IsCurrent(const CellName& cell, std::uint64_t epoch);
   std::string EncodeDirty(SharedWriter& writer, bool& all);
   void ApplyTree(const Key& key, const TreeFacts& facts, Touched& touched);
@@ -346,8 +354,11 @@ class Replica {
   std::uint64_t epoch_ = 0;
   bool ever_freed_ = false;  // the own origin has freed an entry
   std::map<NodeId, crdt::VersionVector> rows_;
-  std::vector<NodeId> members_;
+  std::vector<NodeId> members_, forgotten_;
+  std::map<OriginId, NodeId> writers_;  // of those that are not folded, as their frames say
   std::map<OriginId, Closed> closed_;
+  // All who have said that they fold it, and from where on their log says so.
+  std::map<OriginId, std::map<OriginId, Lsn>> claims_;
   std::map<OriginId, Lsn> folded_;
   std::vector<std::unique_ptr<SharedPartition>> partitions_;
   std::atomic<std::size_t> dirty_cells_{0};

@@ -204,6 +204,7 @@ Replica::Outcome Replica::ApplyFrame(const crdt::Frame& frame, WallMs now, std::
   // What a run that is over has said no longer holds: its node may have lost some of it since.
   // A lazy frame has no row: it may come before others that its row would vouch for.
   if (!closed_.contains(frame.origin) && !frame.row.empty()) rows_[head.node] = frame.row;
+  if (!folded_.contains(frame.origin)) writers_[frame.origin] = head.node;
   Show(touched, now);
   return Outcome::kApplied;
 }
@@ -339,15 +340,6 @@ void Replica::ApplyAttribute(const Key& key, const SharedMutation& mutation, Tou
   touched.counters.emplace_back(key.name);
 }
 
-void Replica::ApplyClose(const SharedMutation& mutation, crdt::OriginIndex origin, Lsn to) {
-  const OriginId& closed = origins_.IdOf(mutation.origin);
-  if (folded_.contains(closed)) return;
-  const OriginId& by = origins_.IdOf(origin);
-  const auto [place, fresh] = closed_.try_emplace(closed, Closed{by, to});
-  // The duties of a closer that is closed itself go to its own successor.
-  if (!fresh && by > place->second.by) place->second = {by, to};
-}
-
 void Replica::Apply(const SharedMutation& mutation, crdt::OriginIndex origin, Lsn to,
                     Touched& touched) {
   const CellName& cell = mutation.cell;
@@ -356,7 +348,7 @@ void Replica::Apply(const SharedMutation& mutation, crdt::OriginIndex origin, Ls
       if (mutation.epoch > epoch_) SwitchEpoch(mutation.epoch);
       return;
     case SharedType::kClose:
-      return ApplyClose(mutation, origin, to);
+      return Claim(origins_.IdOf(mutation.origin), origins_.IdOf(origin), to);
     case SharedType::kFolded:
       return NoteFolded(origins_.IdOf(mutation.origin), mutation.lsn);
     case SharedType::kClustered:

@@ -25,15 +25,42 @@ void Replica::Close(const OriginId& origin, std::string& log) {
   if (!index || *index == own_ || *index == lazy_ || folded_.contains(origin)) return;
   // The greater of two that close it folds it; the others would not take our word.
   const auto known = closed_.find(origin);
-  if (known != closed_.end() && known->second.by > own()) return;
+  const bool in_hands = known != closed_.end() && !folded_.contains(known->second.by);
+  if (in_hands && known->second.by > own()) return;
   const Lsn at = options_.close_record() + 1;
-  closed_[origin] = {own(), at};
+  Claim(origin, own(), at);
   Control({.type = SharedType::kClose, .epoch = epoch_, .origin = *index, .lsn = at}, log);
 }
 
-// A CLOSE may come here, by way of others, after its own origin was closed or folded.
-std::vector<OriginId> Replica::AbandonedClosings() const {
+void Replica::Claim(const OriginId& closed, const OriginId& by, Lsn at) {
+  if (folded_.contains(closed)) return;
+  Lsn& said = claims_[closed][by];
+  said = std::max(said, at);
+  ChooseCloser(closed);
+}
+
+// All of one that is folded is known here, what it has folded, too, so another may go on from
+// there. All agree on who: whoever folds has heard from each of the others that they know of its
+// claim.
+void Replica::ChooseCloser(const OriginId& closed) {
+  const auto& claims = claims_.at(closed);
+  auto best = std::prev(claims.end());
+  for (auto next = claims.rbegin(); next != claims.rend(); ++next) {
+    if (folded_.contains(next->first)) continue;
+    best = std::prev(next.base());
+    break;
+  }
+  closed_[closed] = {best->first, best->second};
+}
+
+// A CLOSE may come here, by way of others, after its own origin was closed or folded; and frames of
+// a node's last run after it was forgotten.
+std::vector<OriginId> Replica::Abandoned() const {
   std::vector<OriginId> abandoned;
+  for (const auto& [origin, node] : writers_) {
+    const bool forgotten = std::find(forgotten_.begin(), forgotten_.end(), node) != forgotten_.end();
+    if (forgotten && !closed_.contains(origin)) abandoned.push_back(origin);
+  }
   for (const auto& [origin, closing] : closed_) {
     const auto of_closer = closed_.find(closing.by);
     const bool ours = of_closer != closed_.end() && of_closer->second.by == own();
@@ -176,7 +203,12 @@ void Replica::NoteFolded(const OriginId& origin, Lsn end) {
   const auto closing = closed_.find(origin);
   const OriginId by = closing != closed_.end() ? closing->second.by : own();
   if (closing != closed_.end()) closed_.erase(closing);
+  claims_.erase(origin);
+  writers_.erase(origin);
   folded_[origin] = end;
+  for (const auto& [closed, claims] : claims_) {
+    if (claims.contains(origin)) ChooseCloser(closed);
+  }
   retiring_[origin] = VectorWithOwn(options_.close_record());
   applied_.Remove(origin);
   if (origins_.IdOf(home_) == origin) home_ = *origins_.Add(by);

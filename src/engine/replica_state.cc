@@ -124,7 +124,9 @@ void Replica::Clear() {
   PlantBugs(bugs_);
   applied_ = {};
   rows_.clear();
+  writers_.clear();
   closed_.clear();
+  claims_.clear();
   folded_.clear();
   retired_.clear();
   retiring_.clear();
@@ -149,11 +151,16 @@ std::string Replica::EncodeControl(Lsn end) const {
     PutNode(item.first, out);
     item.second.EncodeTo(out);
   });
-  PutMap(closed_, out, [&](const auto& item) {
-    crdt::PutOrigin(out, item.first);
-    crdt::PutOrigin(out, item.second.by);
-    PutVarint(out, item.second.at);
-  });
+  std::size_t claims = 0;
+  for (const auto& [closed, all] : claims_) claims += all.size();
+  PutVarint(out, claims);
+  for (const auto& [closed, all] : claims_) {
+    for (const auto& [by, at] : all) {
+      crdt::PutOrigin(out, closed);
+      crdt::PutOrigin(out, by);
+      PutVarint(out, at);
+    }
+  }
   PutMap(folded_, out, [&](const auto& item) {
     crdt::PutOrigin(out, item.first);
     PutVarint(out, item.second);
@@ -161,6 +168,10 @@ std::string Replica::EncodeControl(Lsn end) const {
   PutMap(retiring_, out, [&](const auto& item) {
     crdt::PutOrigin(out, item.first);
     item.second.EncodeTo(out);
+  });
+  PutMap(writers_, out, [&](const auto& item) {
+    crdt::PutOrigin(out, item.first);
+    PutNode(item.second, out);
   });
   return out;
 }
@@ -173,7 +184,7 @@ void Replica::LoadControlMaps(ByteReader& in) {
   GetMap(in, [&] {
     const OriginId closed = crdt::GetOrigin(in);
     const OriginId by = crdt::GetOrigin(in);
-    closed_[closed] = {by, in.Varint()};
+    claims_[closed][by] = in.Varint();
   });
   GetMap(in, [&] {
     const OriginId folded = crdt::GetOrigin(in);
@@ -185,6 +196,11 @@ void Replica::LoadControlMaps(ByteReader& in) {
     const OriginId origin = crdt::GetOrigin(in);
     retiring_[origin] = crdt::VersionVector::Decode(in);
   });
+  GetMap(in, [&] {
+    const OriginId origin = crdt::GetOrigin(in);
+    writers_[origin] = GetNode(in);
+  });
+  for (const auto& [closed, claims] : claims_) ChooseCloser(closed);
   // Whatever is folded and waits for nothing is known to everybody.
   for (const auto& [origin, end] : folded_) {
     const auto index = origins_.Add(origin);

@@ -192,10 +192,10 @@ void Cluster::Tend(Now now) {
   {
     const std::lock_guard turn(node_.state().turn_lock);
     std::string unit;
+    for (const OriginId& origin : replica_->Abandoned()) replica_->Close(origin, unit);
+    AppendUnit(unit);
     if (!replica_->closed().empty()) {
       CutFrame(false);  // a fold has its frames for itself
-      for (const OriginId& origin : replica_->AbandonedClosings()) replica_->Close(origin, unit);
-      AppendUnit(unit);
       const bool more = replica_->FoldSome(kFoldCells, unit);
       AppendUnit(unit);
       CutFrame(false);

@@ -172,9 +172,10 @@ void Cluster::MembersChanged(const std::vector<replication::Member>& members) {
   // Before the `nodes` file is read there is only our own record, which must not replace it.
   if (!started_) return;
   members_ = members;
-  std::vector<NodeId> living;
+  std::vector<NodeId> living, forgotten;
   for (const auto& member : members) {
-    if (member.state == replication::MemberState::kMember) living.push_back(member.node);
+    const bool lives = member.state == replication::MemberState::kMember;
+    (lives ? living : forgotten).push_back(member.node);
   }
   if (living.size() > 1 && !replica_ && !left_cluster_) {
     if (Status active = Activate(); !active) {
@@ -186,7 +187,7 @@ void Cluster::MembersChanged(const std::vector<replication::Member>& members) {
   if (members.size() == 1) living.clear();
   if (replica_) {
     const std::lock_guard turn(node_.state().turn_lock);
-    replica_->SetMembers(living);
+    replica_->SetMembers(living, forgotten);
   }
   if (Status written = WriteNodes(); !written) {
     node_.Say(LogLevel::kWarning, "The file 'nodes' cannot be written: " + written.error().text);

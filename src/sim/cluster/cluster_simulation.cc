@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <numeric>
-#include <set>
 
 #include "base/hash.h"
 #include "sim/cluster/cluster_node.h"
@@ -451,13 +450,11 @@ void ClusterSimulation::Explain() {
   for (std::size_t i = 0; i < ledger_.origins(); ++i) {
     const OriginId& id = ledger_.IdOf(i);
     std::string text = TextOf(id);
-    std::set<Lsn> all;
     for (std::size_t n = 0; n < nodes_.size(); ++n) {
       if (!nodes_[n]->up() || nodes_[n]->replica() == nullptr) continue;
       const engine::Replica& replica = *nodes_[n]->replica();
       const bool folded = replica.folded().contains(id);
       const Lsn known = KnownVector(n).Get(id);
-      all.insert(folded ? ~known : known);
       text += " | " + std::to_string(n) + ": " + std::to_string(known) + (folded ? " folded" : "");
       const auto closed = replica.closed().find(id);
       if (closed != replica.closed().end()) text += " closed by " + TextOf(closed->second.by);
@@ -468,7 +465,7 @@ void ClusterSimulation::Explain() {
         text += " (" + std::to_string(frame.from) + "," + std::to_string(frame.to) + "]";
       }
     }
-    if (all.size() > 1) Event(text);
+    Event(text);
   }
 }
 
@@ -490,7 +487,8 @@ bool ClusterSimulation::Converged(std::string& why) {
         why += " " + TextOf(origin) + " known to " +
                std::to_string(replica->applied().Get(origin)) + " by " + TextOf(closing.by) +
                " at " + std::to_string(closing.at) +
-               (closing.by == replica->own() ? " (itself)" : "");
+               (closing.by == replica->own() ? " (itself)" : "") +
+               (replica->folded().contains(closing.by) ? " (folded)" : "");
         for (const NodeId& member : replica->members()) {
           const auto row = replica->rows().find(member);
           if (row == replica->rows().end()) {
