@@ -81,31 +81,47 @@ bool HotPath::MayWrite() const {
 
 bool HotPath::Hold(const engine::Key& key) {
   if (place_ && held_.hash == key.hash && held_.name == key.name) return true;
-  LetGo();
-  SpinLock& lock = server_.keyspace.LockOf(engine::Keyspace::PartitionOf(key));
-  lock.lock();
+  Settle();
+  Lock(engine::Keyspace::PartitionOf(key));
   place_ = server_.keyspace.FindInteger(key, now_);
-  if (!place_) {
-    lock.unlock();
-    return false;
-  }
+  if (!place_) return false;
   held_ = key;
   value_ = *place_;
   return true;
 }
 
-void HotPath::LetGo() {
-  if (!place_) return;
+void HotPath::Lock(engine::Keyspace::PartitionId partition) {
+  std::uint64_t* word = &locked_[partition / 64];
+  const std::uint64_t bit = std::uint64_t{1} << partition % 64;
+  if ((*word & bit) != 0) return;
+  SpinLock& lock = server_.keyspace.LockOf(partition);
+  if (held_locks_ == kHeldMax || !lock.try_lock()) {
+    LetGo();
+    lock.lock();
+  }
+  *word |= bit;
+  locks_[held_locks_++] = &lock;
+}
+
+void HotPath::Settle() {
   if (additions_ != 0) {
     unit_.PutInteger(held_, place_, value_, added_);
-    server_.log.Append(unit_.bytes());
-    unit_.Clear();
     changes_ += additions_;
     additions_ = 0;
     added_ = 0;
   }
   place_ = {};
-  server_.keyspace.LockOf(engine::Keyspace::PartitionOf(held_)).unlock();
+}
+
+void HotPath::LetGo() {
+  Settle();
+  if (!unit_.empty()) {
+    server_.log.Append(unit_.bytes());
+    unit_.Clear();
+  }
+  for (std::size_t i = 0; i < held_locks_; ++i) locks_[i]->unlock();
+  held_locks_ = 0;
+  locked_ = {};
 }
 
 bool HotPath::Add(const engine::Key& key, std::int64_t delta) {

@@ -16,8 +16,14 @@
 // between two commands like any other. With other nodes it is one addition of the sum to the own
 // entry, which is what the frame would have made of the single ones (engine/replica.h).
 //
+// The partitions of up to kHeldMax counters stay locked, and what was done under them goes to the
+// log in one piece: a locked instruction waits for all memory accesses before it, so the log's lock
+// for each request would cost more than the rest of it. It waits for a lock only while it holds no
+// other; if a further one is taken, it first lets go of all. So it cannot take part in a deadlock,
+// whatever the order.
+//
 // One per dispatcher, in its thread; the TurnLock is held shared throughout. Between Execute and
-// the next call it may hold one partition's lock, and takes no second one.
+// the next call partitions may be locked.
 #pragma once
 
 #include <array>
@@ -49,12 +55,16 @@ class HotPath {
   void End(std::string& out);
 
  private:
+  static constexpr std::size_t kHeldMax = 16;   // about a microsecond's worth
   static constexpr std::size_t kReplyMax = 32;  // "$20\r\n-9223372036854775808\r\n"
 
   bool TryExecute(HotForm form, std::span<const std::string_view> args, const engine::Key& key);
   // Locks the counter and takes its value in hand, if it is not this one already.
   bool Hold(const engine::Key& key);
-  // Writes what was added to the counter in hand, if there is one, and unlocks it.
+  void Lock(engine::Keyspace::PartitionId partition);
+  // Writes what was added to the counter in hand, if there is one.
+  void Settle();
+  // That too, and logs all that was written, and unlocks all partitions.
   void LetGo();
   bool Add(const engine::Key& key, std::int64_t delta);
   bool Get(const engine::Key& key);
@@ -69,6 +79,9 @@ class HotPath {
   Session* session_ = nullptr;  // of the run
   WallMs now_ = 0;
   bool exact_by_default_ = true;
+  std::array<SpinLock*, kHeldMax> locks_;  // that are held: the first held_locks_
+  std::size_t held_locks_ = 0;
+  std::array<std::uint64_t, engine::Keyspace::kPartitions / 64> locked_{};  // of which partitions
   engine::Key held_ = {};            // the counter in hand; its name lies in the requests
   engine::CounterPlace place_ = {};  // null: none is
   std::int64_t value_ = 0;

@@ -73,7 +73,7 @@ class Record {
   std::string_view name() const {
     return {reinterpret_cast<const char*>(bytes()) + NameOffset(), NameLength()};
   }
-  bool HasName(std::string_view name_sought) const {
+  [[gnu::always_inline]] bool HasName(std::string_view name_sought) const {
     return NameLength() == name_sought.size() &&
            SameBytes(bytes() + NameOffset(), name_sought.data(), name_sought.size());
   }

@@ -116,10 +116,12 @@ class Worker {
   void RecognisePeer(Connection& connection);
   void ParseResp(Connection& connection, Now now);
   void AddRequest(Connection& connection, std::size_t first_argument, std::size_t input_end);
+  const command::Command* CommandOf(std::span<const std::string_view> args) const;
   void ExecuteAll(Now now);
+  void FetchSlots();
+  void FetchRecords(std::size_t next);
   void RunBatch(Now now);
-  template <typename FetchRecord>
-  std::size_t RunHot(std::size_t first, Now now, const FetchRecord& fetch_record);
+  std::size_t RunHot(std::size_t first, Now now);
   void ExecuteOne(const Request& request, Now now);
   void FinishTurn(Now now);
   bool ContinueQuery(Connection& connection, Now now);
@@ -151,6 +153,8 @@ class Worker {
   std::vector<Connection*> timed_;           // have an idle query with a deadline
   std::vector<std::string_view> arguments_;  // of all requests of the batch
   std::vector<Request> requests_;
+  std::size_t slots_fetched_ = 0;    // of requests_: how many have their slots fetched ahead ...
+  std::size_t records_fetched_ = 0;  // ... and how many their records, which come later
   bool gates_failed_ = false;
   std::size_t held_back_ = 0;  // how often a request had to wait for the end of a CLIENT PAUSE
   std::unique_ptr<char[]> arena_;

@@ -1,5 +1,6 @@
 // Worker, the turn: requests are parsed and run, and what is left of the input is kept.
 #include <algorithm>
+#include <cstring>
 
 #include "node/http_api.h"
 #include "node/node.h"
@@ -8,7 +9,22 @@
 namespace jeton::node {
 namespace {
 
-constexpr std::size_t kRecordAhead = 12;  // requests between the fetch of a record and its use
+// Slots and records are fetched for so many requests at once, in loops that do nothing else: the
+// processor then looks up the addresses of several at the same time, which it cannot if there is
+// the work of a whole request between two.
+constexpr std::size_t kFetchedAtOnce = 16;
+// Requests between the fetch of a record and its use, at least.
+constexpr std::size_t kRecordAhead = 16;
+
+// Without a call where the end tells that they differ, or where they are short.
+bool SameText(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  if (a.size() < 4) return a == b;
+  std::uint32_t ends[2];
+  std::memcpy(&ends[0], a.data() + a.size() - 4, 4);
+  std::memcpy(&ends[1], b.data() + b.size() - 4, 4);
+  return ends[0] == ends[1] && (a.size() == 4 || a == b);
+}
 
 }  // namespace
 
@@ -98,20 +114,56 @@ void Worker::AddRequest(Connection& connection, std::size_t first_argument, std:
   request.input_end = input_end;
   if (request.argument_count == 0) return;
   const std::span args(arguments_.data() + first_argument, request.argument_count);
-  request.command = dispatcher_.Resolve(args);
+  request.command = CommandOf(args);
   if (request.command == nullptr || request.command->first_key <= 0 ||
       static_cast<std::uint32_t>(request.command->first_key) >= request.argument_count)
     return;
   const std::string_view name = args[static_cast<std::size_t>(request.command->first_key)];
   if (requests_.size() > 1) {
     const engine::Key& before = requests_[requests_.size() - 2].key;
-    if (before.hash != 0 && before.name == name) {  // a hot counter, fetched already
+    if (before.hash != 0 && SameText(before.name, name)) {  // a hot counter, fetched already
       request.key = {.name = name, .hash = before.hash};
       return;
     }
   }
   request.key = node_.keyspace().MakeKey(name);
-  node_.keyspace().Prefetch(request.key);
+  if (requests_.size() - slots_fetched_ >= kFetchedAtOnce) FetchSlots();
+}
+
+// Most requests name the command of the one before.
+const command::Command* Worker::CommandOf(std::span<const std::string_view> args) const {
+  if (requests_.size() > 1) {
+    const Request& before = requests_[requests_.size() - 2];
+    if (before.command != nullptr && before.command->subcommands.empty() &&
+        SameText(arguments_[before.first_argument], args[0]))
+      return before.command;
+  }
+  return dispatcher_.Resolve(args);
+}
+
+// Not those of a counter that the request before it is about, too: they were fetched with that.
+void Worker::FetchSlots() {
+  const engine::Keyspace& keyspace = node_.keyspace();
+  std::uint64_t before = slots_fetched_ == 0 ? 0 : requests_[slots_fetched_ - 1].key.hash;
+  for (; slots_fetched_ < requests_.size(); ++slots_fetched_) {
+    const engine::Key& key = requests_[slots_fetched_].key;
+    if (key.hash != before && key.hash != 0) keyspace.Prefetch(key);
+    before = key.hash;
+  }
+}
+
+// Before the request at `next` runs: sees to it that the records it and the following ones need are
+// on their way.
+void Worker::FetchRecords(std::size_t next) {
+  if (next + kRecordAhead < records_fetched_) return;
+  const std::size_t end = std::min(requests_.size(), next + kRecordAhead + kFetchedAtOnce);
+  const engine::Keyspace& keyspace = node_.keyspace();
+  std::uint64_t before = records_fetched_ == 0 ? 0 : requests_[records_fetched_ - 1].key.hash;
+  for (; records_fetched_ < end; ++records_fetched_) {
+    engine::Key& key = requests_[records_fetched_].key;
+    if (key.hash != before && key.hash != 0) keyspace.PrefetchRecord(key);
+    before = key.hash;
+  }
 }
 
 void Worker::ExecuteAll(Now now) {
@@ -136,27 +188,22 @@ void Worker::ExecuteAll(Now now) {
 // fetched some requests ahead, so that both are in the cache when a request runs.
 void Worker::RunBatch(Now now) {
   const std::size_t count = requests_.size();
-  const auto fetch_record = [&](std::size_t i) {
-    if (i >= count || requests_[i].key.hash == 0) return;
-    if (i > 0 && requests_[i].key.hash == requests_[i - 1].key.hash) return;
-    node_.keyspace().PrefetchRecord(requests_[i].key);
-  };
-  for (std::size_t i = 0; i < kRecordAhead; ++i) fetch_record(i);
+  FetchSlots();
   std::size_t next = 0;
   while (next < count) {
     const std::size_t first = next;
-    next = RunHot(first, now, fetch_record);
+    next = RunHot(first, now);
     if (next > first) continue;
-    fetch_record(next + kRecordAhead);
+    FetchRecords(next);
     ExecuteOne(requests_[next++], now);
   }
+  slots_fetched_ = records_fetched_ = 0;
   requests_.clear();
   arguments_.clear();
 }
 
 // As many requests of one connection from `first` on as can go the short way. Returns the next.
-template <typename FetchRecord>
-std::size_t Worker::RunHot(std::size_t first, Now now, const FetchRecord& fetch_record) {
+std::size_t Worker::RunHot(std::size_t first, Now now) {
   Connection& connection = *requests_[first].connection;
   command::HotPath& hot = dispatcher_.hot_path();
   if (connection.dead || connection.close_when_sent || connection.Waits() ||
@@ -164,11 +211,11 @@ std::size_t Worker::RunHot(std::size_t first, Now now, const FetchRecord& fetch_
     return first;
   std::size_t i = first;
   for (; i < requests_.size() && requests_[i].connection == &connection; ++i) {
+    FetchRecords(i);
     const Request& request = requests_[i];
     if (request.command == nullptr || request.command->hot == command::HotForm::kNone) break;
     const std::span args(arguments_.data() + request.first_argument, request.argument_count);
     if (!hot.Execute(*request.command, args, request.key)) break;
-    fetch_record(i + kRecordAhead);
   }
   if (i == first) return first;
   hot.End(connection.out);
