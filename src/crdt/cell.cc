@@ -1,6 +1,7 @@
 #include "crdt/cell.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/sum.h"
 
@@ -10,7 +11,7 @@ namespace {
 
 // The element of that origin in an ascending vector, or where it belongs.
 template <typename Vector, typename Project>
-auto PlaceOf(Vector& items, OriginIndex origin, Project project) {
+auto FindPlace(Vector& items, OriginIndex origin, Project project) {
   return std::lower_bound(items.begin(), items.end(), origin,
                           [&](const auto& item, OriginIndex o) { return project(item) < o; });
 }
@@ -27,45 +28,187 @@ constexpr auto kClosed = [](const Fold& fold) { return fold.closed; };
 const std::vector<Base> Cell::kNoBases;
 const std::vector<Fold> Cell::kNoFolds;
 
-Cell Cell::Clone() const {
-  Cell copy;
-  copy.entries_ = entries_;
-  if (extra_) copy.extra_ = std::make_unique<Extra>(*extra_);
-  return copy;
+// ---- how it is stored
+
+void Cell::Free() {
+  if (!is_many_) return;
+  delete[] many_.entries;
+  delete many_.extra;
 }
 
-const Entry* Cell::FindEntry(OriginIndex origin) const {
-  const auto place = PlaceOf(entries_, origin, kOrigin);
-  return place != entries_.end() && place->origin == origin ? &*place : nullptr;
-}
-
-Entry* Cell::FindEntry(OriginIndex origin) {
-  return const_cast<Entry*>(std::as_const(*this).FindEntry(origin));
-}
-
-void Cell::PutEntry(const Entry& entry) {
-  const auto place = PlaceOf(entries_, entry.origin, kOrigin);
-  if (place != entries_.end() && place->origin == entry.origin) {
-    *place = entry;
+void Cell::Take(Cell& other) {
+  size_ = std::exchange(other.size_, std::uint16_t{0});
+  is_many_ = std::exchange(other.is_many_, false);
+  if (is_many_) {
+    many_ = other.many_;
   } else {
-    entries_.insert(place, entry);
+    one_ = other.one_;
   }
 }
 
-void Cell::RemoveEntry(OriginIndex origin) {
-  const auto place = PlaceOf(entries_, origin, kOrigin);
-  if (place != entries_.end() && place->origin == origin) entries_.erase(place);
+Cell Cell::Clone() const {
+  Cell copy;
+  copy.size_ = size_;
+  copy.is_many_ = is_many_;
+  if (!is_many_) {
+    copy.one_ = one_;
+    return copy;
+  }
+  copy.many_ = {};
+  if (many_.extra != nullptr) copy.many_.extra = new Extra(*many_.extra);
+  if (many_.entries == nullptr) return copy;
+  copy.many_.entries = new PackedEntry[size_];
+  std::copy_n(many_.entries, size_, copy.many_.entries);
+  return copy;
 }
+
+Cell::Extra& Cell::MakeExtra() {
+  if (!is_many_) {
+    PackedEntry* entries = nullptr;
+    if (size_ == 1) entries = new PackedEntry[1]{one_};
+    many_ = {.entries = entries, .extra = nullptr};
+    is_many_ = true;
+  }
+  if (many_.extra == nullptr) many_.extra = new Extra;
+  return *many_.extra;
+}
+
+bool Cell::HasMore() const {
+  const Extra* more = extra();
+  return more != nullptr &&
+         (!more->bases.empty() || !more->folds.empty() || more->set.version.clock != 0);
+}
+
+// What is empty again goes back to the shortest form.
+void Cell::DropEmptyExtra() {
+  if (!is_many_ || HasMore()) return;
+  if (IsUnpacked() && size_ > 0) return;
+  delete std::exchange(many_.extra, nullptr);
+  if (size_ > 1) return;
+  PackedEntry* entries = many_.entries;
+  is_many_ = false;
+  if (size_ == 1) one_ = entries[0];
+  delete[] entries;
+}
+
+// Makes room for an entry before the one at `from`, or takes that one away; all are packed.
+void Cell::Resize(std::size_t from, std::size_t size) {
+  const PackedEntry* old = packed();
+  PackedEntry* entries = size > 0 ? new PackedEntry[size] : nullptr;
+  std::copy_n(old, from, entries);
+  if (size > size_) std::copy(old + from, old + size_, entries + from + 1);
+  if (size < size_) std::copy(old + from + 1, old + size_, entries + from);
+  size_ = static_cast<std::uint16_t>(size);
+  if (is_many_) {
+    delete[] std::exchange(many_.entries, entries);
+    return;
+  }
+  many_ = {.entries = entries, .extra = nullptr};
+  is_many_ = true;
+}
+
+void Cell::Unpack() {
+  Extra& more = MakeExtra();
+  if (more.is_unpacked) return;
+  for (const Entry& entry : entries()) more.unpacked.push_back(entry);
+  delete[] std::exchange(many_.entries, nullptr);
+  more.is_unpacked = true;
+}
+
+std::size_t Cell::bytes() const {
+  if (!is_many_) return 0;
+  constexpr std::size_t kHeader = 8;  // of a piece of the heap
+  std::size_t bytes = many_.entries != nullptr ? kHeader + size_ * sizeof(PackedEntry) : 0;
+  if (const Extra* more = many_.extra) {
+    bytes += kHeader + sizeof(Extra) + more->unpacked.capacity() * sizeof(Entry) +
+             more->bases.capacity() * sizeof(Base) + more->folds.capacity() * sizeof(Fold);
+  }
+  return bytes;
+}
+
+// ---- entries
+
+Cell::Place Cell::PlaceOf(OriginIndex origin) const {
+  std::size_t i = 0;
+  if (IsUnpacked()) {
+    while (i < size_ && extra()->unpacked[i].origin < origin) ++i;
+    return {i, i < size_ && extra()->unpacked[i].origin == origin};
+  }
+  const PackedEntry* all = packed();
+  while (i < size_ && all[i].origin() < origin) ++i;
+  return {i, i < size_ && all[i].origin() == origin};
+}
+
+std::optional<Entry> Cell::FindEntry(OriginIndex origin) const {
+  const Place place = PlaceOf(origin);
+  if (!place.found) return std::nullopt;
+  return EntryAt(place.index);
+}
+
+void Cell::PutEntry(const Entry& entry) {
+  if (!PackedEntry::Fits(entry)) Unpack();
+  const Place place = PlaceOf(entry.origin);
+  if (IsUnpacked()) {
+    auto& all = extra()->unpacked;
+    const auto at = all.begin() + static_cast<std::ptrdiff_t>(place.index);
+    if (place.found) {
+      *at = entry;
+    } else {
+      all.insert(at, entry);
+      ++size_;
+    }
+    return;
+  }
+  if (!place.found && size_ == 0 && !is_many_) {
+    size_ = 1;
+  } else if (!place.found) {
+    Resize(place.index, std::size_t{size_} + 1);
+  }
+  packed()[place.index] = PackedEntry(entry);
+}
+
+void Cell::RemoveEntry(OriginIndex origin) {
+  const Place place = PlaceOf(origin);
+  if (!place.found) return;
+  if (IsUnpacked()) {
+    auto& all = extra()->unpacked;
+    all.erase(all.begin() + static_cast<std::ptrdiff_t>(place.index));
+    --size_;
+  } else {
+    Resize(place.index, size_ - std::size_t{1});
+  }
+  DropEmptyExtra();
+}
+
+const PackedEntry* Cell::AddPacked(OriginIndex origin, std::int64_t delta) {
+  if (IsUnpacked()) return nullptr;
+  const Place place = PlaceOf(origin);
+  if (!place.found) return nullptr;
+  PackedEntry& entry = packed()[place.index];
+  return entry.Add(delta) ? &entry : nullptr;
+}
+
+std::optional<std::int64_t> Cell::PlainValue() const {
+  if (extra() != nullptr || size_ == 0) return std::nullopt;
+  std::int64_t sum = 0;
+  const PackedEntry* all = packed();
+  for (std::size_t i = 0; i < size_; ++i) {
+    if (__builtin_add_overflow(sum, all[i].sum(), &sum)) return std::nullopt;
+  }
+  return sum;
+}
+
+// ---- bases, folds, the register
 
 const Base* Cell::FindBase(OriginIndex origin) const {
   const auto& all = bases();
-  const auto place = PlaceOf(all, origin, kOrigin);
+  const auto place = FindPlace(all, origin, kOrigin);
   return place != all.end() && place->origin == origin ? &*place : nullptr;
 }
 
 void Cell::PutBase(const Base& base) {
-  auto& all = extra().bases;
-  const auto place = PlaceOf(all, base.origin, kOrigin);
+  auto& all = MakeExtra().bases;
+  const auto place = FindPlace(all, base.origin, kOrigin);
   if (place != all.end() && place->origin == base.origin) {
     *place = base;
   } else {
@@ -74,21 +217,21 @@ void Cell::PutBase(const Base& base) {
 }
 
 void Cell::RemoveBase(OriginIndex origin) {
-  if (!extra_) return;
-  const auto place = PlaceOf(extra_->bases, origin, kOrigin);
-  if (place != extra_->bases.end() && place->origin == origin) extra_->bases.erase(place);
+  if (extra() == nullptr) return;
+  const auto place = FindPlace(extra()->bases, origin, kOrigin);
+  if (place != extra()->bases.end() && place->origin == origin) extra()->bases.erase(place);
   DropEmptyExtra();
 }
 
 const Fold* Cell::FindFold(OriginIndex closed) const {
   const auto& all = folds();
-  const auto place = PlaceOf(all, closed, kClosed);
+  const auto place = FindPlace(all, closed, kClosed);
   return place != all.end() && place->closed == closed ? &*place : nullptr;
 }
 
 void Cell::PutFold(const Fold& fold) {
-  auto& all = extra().folds;
-  const auto place = PlaceOf(all, fold.closed, kClosed);
+  auto& all = MakeExtra().folds;
+  const auto place = FindPlace(all, fold.closed, kClosed);
   if (place != all.end() && place->closed == fold.closed) {
     *place = fold;
   } else {
@@ -97,19 +240,13 @@ void Cell::PutFold(const Fold& fold) {
 }
 
 void Cell::PutSet(const SetRegister& set) {
-  extra().set = set;
+  MakeExtra().set = set;
 }
 
 void Cell::ClearSet() {
-  if (!extra_) return;
-  extra_->set = {};
+  if (extra() == nullptr) return;
+  extra()->set = {};
   DropEmptyExtra();
-}
-
-void Cell::DropEmptyExtra() {
-  if (extra_ && extra_->bases.empty() && extra_->folds.empty() && extra_->set.version.clock == 0) {
-    extra_.reset();
-  }
 }
 
 bool Cell::IsFolded(OriginIndex origin, const Known& known) const {
@@ -121,7 +258,7 @@ bool Cell::IsFolded(OriginIndex origin, const Known& known) const {
 // is nothing to subtract an orphan from.
 bool Cell::HolderIsHidden(OriginIndex folded, const Known& known) const {
   OriginIndex holder = folded;
-  for (std::size_t hops = 0; hops <= folds().size() && FindEntry(holder) == nullptr; ++hops) {
+  for (std::size_t hops = 0; hops <= folds().size() && !HasEntry(holder); ++hops) {
     const Fold* fold = FindFold(holder);
     if (fold == nullptr || known.Of(fold->into) < fold->lsn) break;
     holder = fold->into;
@@ -142,9 +279,9 @@ Decimal Cell::Contribution(const Entry& entry, const Known& known) const {
 }
 
 Decimal Cell::Value(const Known& known) const {
-  if (!extra_ && entries_.size() == 1) return entries_.front().sum;
+  if (const auto plain = PlainValue()) return *plain;
   Sum total;
-  for (const Entry& entry : entries_) {
+  for (const Entry& entry : entries()) {
     const Base* base = FindBase(entry.origin);
     if (base != nullptr && base->kind != Base::Kind::kVoid &&
         (entry.birth <= base->cut || known.bugs.no_birth)) {
@@ -154,30 +291,30 @@ Decimal Cell::Value(const Known& known) const {
     total.Add(entry.sum);
   }
   for (const Base& base : bases()) {
-    if (base.kind != Base::Kind::kSum || FindEntry(base.origin) != nullptr) continue;
+    if (base.kind != Base::Kind::kSum || HasEntry(base.origin)) continue;
     if (!IsFolded(base.origin, known) || HolderIsHidden(base.origin, known)) continue;
     total.Subtract(base.sum);
   }
-  if (extra_) total.Add(extra_->set.value);
+  if (extra() != nullptr) total.Add(extra()->set.value);
   return total.value();
 }
 
 bool Cell::IsPresent(const Known& known) const {
   if (const SetRegister* last = set()) return last->present || !Value(known).IsZero();
-  return !entries_.empty();
+  return size_ > 0;
 }
 
 Observation Cell::Observe(const Known& known, const std::vector<bool>& retired) const {
   Observation observation;
-  auto next = entries_.begin();
+  std::size_t next = 0;
   for (std::size_t i = 0; i < known.size(); ++i) {
     if (i < retired.size() && retired[i]) continue;
     const auto origin = static_cast<OriginIndex>(i);
     Observation::Component component{.origin = origin, .cut = known.Of(origin), .sum = 0};
-    if (next != entries_.end() && next->origin == origin) {
+    while (next < size_ && EntryAt(next).origin < origin) ++next;
+    if (next < size_ && EntryAt(next).origin == origin) {
       component.present = true;
-      component.sum = next->sum;
-      ++next;
+      component.sum = EntryAt(next).sum;
     }
     if (component.cut > 0) observation.components.push_back(component);
   }
@@ -192,7 +329,7 @@ void Cell::JoinBase(const Observation::Component& seen, std::uint64_t stamp, con
                   .sum = seen.sum};
   const Base* old = FindBase(seen.origin);
   if (old != nullptr && old->kind == Base::Kind::kVoid) return;
-  const bool has_entry = FindEntry(seen.origin) != nullptr;
+  const bool has_entry = HasEntry(seen.origin);
   if (!has_entry && IsFolded(seen.origin, known)) {
     const bool newer = old == nullptr || IsOlder(*old, made) || old->kind == Base::Kind::kAbsent;
     if (seen.present && newer) PutBase(made);
@@ -214,7 +351,8 @@ void Cell::JoinBase(const Observation::Component& seen, std::uint64_t stamp, con
 
 void Cell::ApplyReset(const Observation& observation, OriginIndex by, OriginIndex lazy,
                       const Known& known) {
-  if (!extra_ || extra_->set.version < observation.set.version) extra().set = observation.set;
+  SetRegister& last = MakeExtra().set;
+  if (last.version.clock == 0 || last.version < observation.set.version) last = observation.set;
   for (const auto& seen : observation.components) {
     const bool own = seen.origin == by || seen.origin == lazy;
     JoinBase(seen, own ? observation.set.version.clock : 0, known);
@@ -222,7 +360,7 @@ void Cell::ApplyReset(const Observation& observation, OriginIndex by, OriginInde
   if (known.bugs.no_void) return;
   // What the resetter had seen folded is covered by its view of the origin that took it over.
   for (const Fold& fold : std::vector<Fold>(folds())) {
-    if (!IsFolded(fold.closed, known) || FindEntry(fold.closed) != nullptr) continue;
+    if (!IsFolded(fold.closed, known) || HasEntry(fold.closed)) continue;
     if (!HasSeen(observation, fold)) continue;
     PutBase({.origin = fold.closed, .kind = Base::Kind::kVoid, .cut = fold.lsn, .sum = 0});
   }
@@ -246,10 +384,10 @@ bool Cell::HasSeen(const Observation& observation, Fold fold) const {
 void Cell::ApplyFold(const Fold& fold, const Known& known) {
   // A reset may have observed what its run had added lazily and then lost with its disk: what there
   // is of that was observed, and no more can be taken away.
-  const Entry* entry = FindEntry(fold.closed);
+  const std::optional<Entry> entry = FindEntry(fold.closed);
   const Base* seen = FindBase(fold.closed);
-  if (entry != nullptr && seen != nullptr && seen->kind == Base::Kind::kSum &&
-      entry->birth <= seen->cut && known.Of(fold.closed) <= seen->cut) {
+  if (entry && seen != nullptr && seen->kind == Base::Kind::kSum && entry->birth <= seen->cut &&
+      known.Of(fold.closed) <= seen->cut) {
     Base all = *seen;
     all.sum = entry->sum;
     PutBase(all);
@@ -265,43 +403,34 @@ void Cell::ApplyFold(const Fold& fold, const Known& known) {
 }
 
 void Cell::DropUselessBases(const Known& known) {
-  if (!extra_) return;
-  std::erase_if(extra_->bases, [&](const Base& base) {
+  if (extra() == nullptr) return;
+  std::erase_if(extra()->bases, [&](const Base& base) {
     if (base.kind == Base::Kind::kVoid || known.Of(base.origin) < base.cut) return false;
     if (base.stamp != 0 && known.Of(base.origin) == base.cut) return false;
-    const Entry* entry = FindEntry(base.origin);
-    if (entry == nullptr) return FindFold(base.origin) == nullptr;
+    const std::optional<Entry> entry = FindEntry(base.origin);
+    if (!entry) return FindFold(base.origin) == nullptr;
     return entry->birth > base.cut && !known.bugs.no_birth;
   });
   DropEmptyExtra();
 }
 
 void Cell::Retire(OriginIndex closed) {
-  if (!extra_) return;
+  if (extra() == nullptr) return;
   // An orphan that no reset has made void is part of the value for ever.
   const Base* base = FindBase(closed);
   if (base != nullptr && base->kind == Base::Kind::kSum) return;
   // What had been folded into it went on with it.
   if (const Fold* last = FindFold(closed)) {
     const Fold gone = *last;
-    for (Fold& fold : extra_->folds) {
+    for (Fold& fold : extra()->folds) {
       if (fold.into != closed) continue;
       fold.into = gone.into;
       fold.lsn = gone.lsn;
     }
   }
-  std::erase_if(extra_->folds, [&](const Fold& fold) { return fold.closed == closed; });
-  std::erase_if(extra_->bases, [&](const Base& old) { return old.origin == closed; });
+  std::erase_if(extra()->folds, [&](const Fold& fold) { return fold.closed == closed; });
+  std::erase_if(extra()->bases, [&](const Base& old) { return old.origin == closed; });
   DropEmptyExtra();
-}
-
-std::size_t Cell::bytes() const {
-  std::size_t bytes = entries_.capacity() * sizeof(Entry);
-  if (extra_) {
-    bytes += sizeof(Extra) + extra_->bases.capacity() * sizeof(Base) +
-             extra_->folds.capacity() * sizeof(Fold);
-  }
-  return bytes;
 }
 
 }  // namespace jeton::crdt

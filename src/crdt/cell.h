@@ -17,8 +17,11 @@
 // Not thread-safe.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <iterator>
+#include <optional>
 #include <vector>
 
 #include "base/decimal.h"
@@ -108,24 +111,115 @@ struct Observation {
   SetRegister set;
 };
 
-class Cell {
+// An entry as most are, in 16 bytes: a sum of 64 bits, and a birth of 48.
+class PackedEntry {
  public:
-  Cell() = default;
-  Cell(Cell&&) = default;
-  Cell& operator=(Cell&&) = default;
-  Cell Clone() const;
+  static bool Fits(const Entry& entry) { return entry.sum.IsInt64() && entry.birth >> 48 == 0; }
 
-  const std::vector<Entry>& entries() const { return entries_; }
-  const std::vector<Base>& bases() const { return extra_ ? extra_->bases : kNoBases; }
-  const std::vector<Fold>& folds() const { return extra_ ? extra_->folds : kNoFolds; }
-  const SetRegister* set() const {
-    return extra_ && extra_->set.version.clock != 0 ? &extra_->set : nullptr;
+  PackedEntry() = default;
+  explicit PackedEntry(const Entry& entry)
+      : birth_and_origin_(entry.birth << 16 | entry.origin), sum_(entry.sum.Int64()) {}
+
+  OriginIndex origin() const { return static_cast<OriginIndex>(birth_and_origin_); }
+  Lsn birth() const { return birth_and_origin_ >> 16; }
+  std::int64_t sum() const { return sum_; }
+  Entry Unpacked() const { return {.origin = origin(), .birth = birth(), .sum = sum_}; }
+
+  // False, and nothing changed, if it would not fit.
+  bool Add(std::int64_t delta) {
+    return !__builtin_add_overflow(sum_, delta, &sum_) || Undo(delta);
   }
 
-  const Entry* FindEntry(OriginIndex origin) const;
-  Entry* FindEntry(OriginIndex origin);
+ private:
+  // What has overflowed has wrapped round.
+  bool Undo(std::int64_t delta) {
+    sum_ = static_cast<std::int64_t>(static_cast<std::uint64_t>(sum_) -
+                                     static_cast<std::uint64_t>(delta));
+    return false;
+  }
+
+  std::uint64_t birth_and_origin_;
+  std::int64_t sum_;
+};
+
+// In memory a cell takes 24 bytes and, if its only entry is packed, nothing else. Several entries
+// are an array; once one of them does not fit, all of them are kept unpacked.
+class Cell {
+ public:
+  Cell() : one_() {}
+  ~Cell() { Free(); }
+  Cell(Cell&& other) noexcept { Take(other); }
+  Cell& operator=(Cell&& other) noexcept {
+    if (this == &other) return *this;
+    Free();
+    Take(other);
+    return *this;
+  }
+  Cell Clone() const;
+
+  // Ascending by origin; valid until the next change of the cell.
+  class Entries {
+   public:
+    class Iterator {
+     public:
+      using value_type = Entry;
+      using difference_type = std::ptrdiff_t;
+      using pointer = const Entry*;
+      using reference = Entry;
+      using iterator_category = std::input_iterator_tag;
+      Iterator(const Cell& cell, std::size_t i) : cell_(&cell), i_(i) {}
+      Entry operator*() const { return cell_->EntryAt(i_); }
+      Iterator& operator++() {
+        ++i_;
+        return *this;
+      }
+      Iterator operator++(int) {
+        Iterator old = *this;
+        ++i_;
+        return old;
+      }
+      friend bool operator==(const Iterator&, const Iterator&) = default;
+
+     private:
+      const Cell* cell_;
+      std::size_t i_;
+    };
+    explicit Entries(const Cell& cell) : cell_(cell) {}
+    std::size_t size() const { return cell_.size_; }
+    bool empty() const { return size() == 0; }
+    Entry operator[](std::size_t i) const { return cell_.EntryAt(i); }
+    Entry front() const { return cell_.EntryAt(0); }
+    Iterator begin() const { return {cell_, 0}; }
+    Iterator end() const { return {cell_, size()}; }
+    friend bool operator==(const Entries& a, const Entries& b) {
+      return std::equal(a.begin(), a.end(), b.begin(), b.end());
+    }
+
+   private:
+    const Cell& cell_;
+  };
+  Entries entries() const { return Entries(*this); }
+  const std::vector<Base>& bases() const { return extra() != nullptr ? extra()->bases : kNoBases; }
+  const std::vector<Fold>& folds() const { return extra() != nullptr ? extra()->folds : kNoFolds; }
+  const SetRegister* set() const {
+    return extra() != nullptr && extra()->set.version.clock != 0 ? &extra()->set : nullptr;
+  }
+
+  std::optional<Entry> FindEntry(OriginIndex origin) const;
+  bool HasEntry(OriginIndex origin) const { return PlaceOf(origin).found; }
   void PutEntry(const Entry& entry);  // replaces that of the same origin
   void RemoveEntry(OriginIndex origin);
+  // The short ways for a cell whose entries are all packed. Null, and nothing changed, if there is
+  // no entry of that origin, or it would not fit any more.
+  const PackedEntry* AddPacked(OriginIndex origin, std::int64_t delta);
+  // Of the entries; the cell itself is at hand.
+  void Prefetch() const {
+    if (is_many_) __builtin_prefetch(many_.entries);
+  }
+  // Nothing but entries, all of them packed.
+  bool IsPacked() const { return extra() == nullptr; }
+  // The sum of the entries, if IsPacked and there are some and it would be packed itself.
+  std::optional<std::int64_t> PlainValue() const;
 
   // Both are brought to the range of a Decimal.
   Decimal Contribution(const Entry& entry, const Known& known) const;
@@ -156,9 +250,9 @@ class Cell {
   // Forgets the register of a reset that every member knows.
   void ClearSet();
 
-  bool empty() const { return entries_.empty() && !extra_; }
+  bool empty() const { return size_ == 0 && !HasMore(); }
   // One entry and nothing else.
-  bool IsPlain() const { return entries_.size() == 1 && !extra_; }
+  bool IsPlain() const { return size_ == 1 && !HasMore(); }
 
   // For snapshots and state transfer: puts in what was read, in any order.
   void PutBase(const Base& base);
@@ -169,15 +263,37 @@ class Cell {
 
  private:
   struct Extra {
+    std::vector<Entry> unpacked;  // all entries, if is_unpacked
+    bool is_unpacked = false;
     std::vector<Base> bases;
     std::vector<Fold> folds;
     SetRegister set;
   };
+  struct Many {
+    PackedEntry* entries;  // size_ of them; null if there are none, or they are unpacked
+    Extra* extra;          // null if there is nothing in it
+  };
+  struct Place {
+    std::size_t index = 0;  // where it is, or belongs
+    bool found = false;
+  };
 
-  Extra& extra() {
-    if (!extra_) extra_ = std::make_unique<Extra>();
-    return *extra_;
+  const Extra* extra() const { return is_many_ ? many_.extra : nullptr; }
+  Extra* extra() { return is_many_ ? many_.extra : nullptr; }
+  Extra& MakeExtra();
+  bool HasMore() const;
+  bool IsUnpacked() const { return extra() != nullptr && extra()->is_unpacked; }
+  const PackedEntry* packed() const { return is_many_ ? many_.entries : &one_; }
+  PackedEntry* packed() { return is_many_ ? many_.entries : &one_; }
+  Entry EntryAt(std::size_t i) const {
+    return IsUnpacked() ? extra()->unpacked[i] : packed()[i].Unpacked();
   }
+  Place PlaceOf(OriginIndex origin) const;
+  void Resize(std::size_t from, std::size_t size);
+  void Unpack();
+  void Free();
+  void Take(Cell& other);
+
   void DropEmptyExtra();
   const Fold* FindFold(OriginIndex closed) const;
   bool IsFolded(OriginIndex origin, const Known& known) const;
@@ -188,8 +304,12 @@ class Cell {
   static const std::vector<Base> kNoBases;
   static const std::vector<Fold> kNoFolds;
 
-  std::vector<Entry> entries_;  // ascending by origin
-  std::unique_ptr<Extra> extra_;
+  union {
+    PackedEntry one_;  // if size_ is 1; not if is_many_
+    Many many_;
+  };
+  std::uint16_t size_ = 0;  // how many entries
+  bool is_many_ = false;    // or has more than entries
 };
 
 }  // namespace jeton::crdt

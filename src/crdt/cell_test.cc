@@ -62,9 +62,9 @@ Logs DrawLogs() {
                            .value = *rc::gen::inRange(0, 3) * 10,
                            .present = true};
     } else {
-      const Entry* old = site.cell.FindEntry(o);
+      const auto old = site.cell.FindEntry(o);
       record.entry = {.origin = o, .birth = 0, .sum = *rc::gen::inRange(-3, 6)};
-      if (old != nullptr) record.entry.sum = *Decimal::Add(old->sum, record.entry.sum);
+      if (old) record.entry.sum = *Decimal::Add(old->sum, record.entry.sum);
       record.has_entry = true;
     }
     Deliver(site, record);

@@ -6,6 +6,7 @@
 #include "engine/blocks.h"
 #include "engine/loader.h"
 #include "engine/partition.h"
+#include "engine/replica.h"
 #include "engine/tree.h"
 #include "engine/tree_mutation.h"
 
@@ -119,10 +120,12 @@ SpinLock& Keyspace::LockOf(PartitionId partition) {
 
 void Keyspace::Prefetch(const Key& key) const {
   At(key).table().Prefetch(key.hash);
+  if (replica_ != nullptr) replica_->Prefetch(key);
 }
 
 void Keyspace::PrefetchRecord(Key& key) const {
   key.hint = At(key).table().PrefetchRecord(key.hash);
+  if (replica_ != nullptr) replica_->PrefetchRecord(key);
 }
 
 void Keyspace::Prefetch(std::span<Key> keys) const {
@@ -212,7 +215,7 @@ std::uint64_t Keyspace::with_expiry() const {
 std::uint64_t Keyspace::used_bytes() const {
   std::uint64_t sum = pool_->used_bytes() + kPartitions * sizeof(Partition);
   for (const auto& partition : partitions_) sum += partition->other_bytes();
-  return sum;
+  return sum + shared_bytes_.load(std::memory_order_relaxed);
 }
 
 ScanStep Keyspace::Scan(std::uint64_t cursor, std::size_t count, WallMs now,

@@ -220,7 +220,14 @@ class Keyspace {
   // What the node knows of other nodes' part in its values; null while it is alone. Set and cleared
   // exclusively; outlives its use here.
   Replica* replica() const { return replica_; }
-  void set_replica(Replica* replica) { replica_ = replica; }
+  void set_replica(Replica* replica) {
+    replica_ = replica;
+    set_shared_bytes(0);
+  }
+  // What that takes, as it says itself now and then; part of used_bytes.
+  void set_shared_bytes(std::uint64_t bytes) {
+    shared_bytes_.store(bytes, std::memory_order_relaxed);
+  }
 
  private:
   class Slice;
@@ -231,6 +238,7 @@ class Keyspace {
 
   std::uint64_t hash_seed_;
   Replica* replica_ = nullptr;
+  std::atomic<std::uint64_t> shared_bytes_{0};
   std::unique_ptr<BlockPool> pool_;  // outlives the partitions
   std::atomic<bool> drop_zero_counters_;
   std::atomic<bool> has_precisions_{false};

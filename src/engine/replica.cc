@@ -14,6 +14,7 @@ namespace jeton::engine {
 namespace {
 
 constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
+constexpr std::size_t kPartitionsBytes = Keyspace::kPartitions * sizeof(SharedPartition);
 
 }  // namespace
 
@@ -23,13 +24,19 @@ Replica::Replica(Keyspace& keyspace, WatchTable* watches, Options options)
       options_(std::move(options)),
       sweeps_(Keyspace::kPartitions) {
   for (unsigned i = 0; i < Keyspace::kPartitions; ++i) {
-    partitions_.push_back(std::make_unique<SharedPartition>());
+    partitions_.push_back(std::make_unique<SharedPartition>(pool_, keyspace.hash_seed()));
   }
   BeginOwn(options_.own);
   home_ = own_;
 }
 
 Replica::~Replica() = default;
+
+std::uint64_t Replica::used_bytes() const {
+  std::uint64_t bytes = pool_.used_bytes() + kPartitionsBytes;
+  for (const auto& partition : partitions_) bytes += partition->other_bytes();
+  return bytes;
+}
 
 // ---- explicit and implicit cells
 
@@ -49,23 +56,24 @@ std::optional<Decimal> Replica::ViewOf(const Key& key, std::string_view tree_key
 
 SharedCell* Replica::FindCounter(const Key& key) {
   SharedName* name = At(key).Find(key);
-  return name != nullptr ? name->counter.get() : nullptr;
+  return name != nullptr ? name->counter() : nullptr;
 }
 
 SharedCell& Replica::MakeCounter(const Key& key) {
-  SharedName& name = At(key).Make(key);
-  if (!name.counter) {
-    name.counter = std::make_unique<SharedCell>();
-    if (const auto value = ViewOf(key)) {
-      name.counter->cell.PutEntry({.origin = home_, .birth = 0, .sum = *value});
-    }
+  SharedPartition& partition = At(key);
+  SharedName& name = partition.Make(key);
+  if (SharedCell* counter = name.counter()) return *counter;
+  SharedCell& made = partition.MakeCounter(name);
+  if (const auto value = ViewOf(key)) {
+    const SharedPartition::Change change(partition, made.cell);
+    made.cell.PutEntry({.origin = home_, .birth = 0, .sum = *value});
   }
-  return *name.counter;
+  return made;
 }
 
 TreeFacts Replica::FactsOf(const Key& key) const {
   const SharedName* name = At(key).Find(key);
-  if (name != nullptr && name->tree) return name->tree->facts;
+  if (name != nullptr && name->tree()) return name->tree()->facts;
   TreeFacts facts;
   if (const Tree* tree = keyspace_.FindTree(key, kBeforeAnyExpiry)) {
     facts.exists = true;
@@ -77,12 +85,11 @@ TreeFacts Replica::FactsOf(const Key& key) const {
 
 SharedTree& Replica::MakeTree(const Key& key) {
   SharedName& name = At(key).Make(key);
-  if (!name.tree) {
-    auto made = std::make_unique<SharedTree>();
-    made->facts = FactsOf(key);
-    name.tree = std::move(made);
-  }
-  return *name.tree;
+  if (SharedTree* tree = name.tree()) return *tree;
+  const TreeFacts facts = FactsOf(key);
+  SharedTree& made = At(key).MakeTree(name);
+  made.facts = facts;
+  return made;
 }
 
 SharedCell* Replica::FindBucket(SharedTree& shared, std::string_view tree_key, Bucket bucket) {
@@ -95,8 +102,9 @@ SharedCell* Replica::FindBucket(SharedTree& shared, std::string_view tree_key, B
 SharedCell& Replica::MakeBucket(const Key& key, SharedTree& shared, std::string_view tree_key,
                                 Bucket bucket) {
   if (SharedCell* found = FindBucket(shared, tree_key, bucket)) return *found;
-  SharedCell& made = shared.keys[std::string(tree_key)][bucket];
+  SharedCell& made = At(key).MakeBucket(shared, tree_key, bucket);
   if (const auto value = ViewOf(key, tree_key, bucket)) {
+    const SharedPartition::Change change(At(key), made.cell);
     made.cell.PutEntry({.origin = home_, .birth = 0, .sum = *value});
   }
   return made;
@@ -104,11 +112,16 @@ SharedCell& Replica::MakeBucket(const Key& key, SharedTree& shared, std::string_
 
 // ---- what every change does
 
-void Replica::MarkDirty(const CellName& cell, std::uint64_t hash) {
-  SharedPartition& partition = *partitions_[hash >> 56];
+// `name`: the counter's, or null if there is none.
+void Replica::MarkDirty(const CellName& cell, const Key& key, SharedName* name) {
+  SharedPartition& partition = At(key);
+  if (!cell.in_tree && name != nullptr) {
+    if (partition.MarkDirty(*name)) dirty_cells_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
   EncodeCellId(cell, partition.scratch);
   const std::uint64_t id_hash =
-      cell.in_tree ? HashBytes(partition.scratch, keyspace_.hash_seed()) : hash;
+      cell.in_tree ? HashBytes(partition.scratch, keyspace_.hash_seed()) : key.hash;
   if (!partition.dirty.Add(partition.scratch, id_hash)) return;
   dirty_cells_.fetch_add(1, std::memory_order_relaxed);
 }
@@ -119,18 +132,19 @@ Lsn Replica::BirthNow() {
   return ever_freed_ ? options_.close_record() : 0;
 }
 
-const crdt::Entry& Replica::AddTo(crdt::OriginIndex origin, SharedCell& shared,
-                                  const Decimal& delta) {
+crdt::Entry Replica::AddTo(crdt::OriginIndex origin, SharedPartition& partition, SharedCell& shared,
+                           const Decimal& delta) {
   shared.candidate = shared.hidden = false;
-  crdt::Entry* entry = shared.cell.FindEntry(origin);
-  if (entry == nullptr) {
-    shared.cell.PutEntry({.origin = origin, .birth = BirthNow(), .sum = delta});
-    return *shared.cell.FindEntry(origin);
+  const auto old = shared.cell.FindEntry(origin);
+  crdt::Entry entry{.origin = origin, .birth = old ? old->birth : BirthNow(), .sum = delta};
+  if (old) {
+    Sum sum(old->sum);
+    sum.Add(delta);
+    entry.sum = sum.value();
   }
-  Sum sum(entry->sum);
-  sum.Add(delta);
-  entry->sum = sum.value();
-  return *entry;
+  const SharedPartition::Change change(partition, shared.cell);
+  shared.cell.PutEntry(entry);
+  return entry;
 }
 
 void Replica::Control(const SharedMutation& mutation, std::string& log) {
@@ -179,7 +193,10 @@ void Replica::Reset(const CellName& cell, SharedCell& shared, const Decimal& val
     std::erase_if(components, [&](const auto& seen) { return seen.origin == lazy_; });
   }
   reset.observation.set = {.version = NextVersion(), .value = value, .present = present};
-  shared.cell.ApplyReset(reset.observation, own_, lazy_, known_);
+  {
+    const SharedPartition::Change change(At(keyspace_.MakeKey(cell.name)), shared.cell);
+    shared.cell.ApplyReset(reset.observation, own_, lazy_, known_);
+  }
   ForgetHeard(cell);
   shared.candidate = shared.hidden = false;
   Control(reset, log);
@@ -199,10 +216,30 @@ void Replica::Add(const Key& key, const Decimal& value, const Decimal& delta, st
     writer.WriteEntry(cell, epoch_, false, 0, value, log);
   } else {
     if (shared == nullptr) shared = &MakeCounter(key);
-    const crdt::Entry& entry = AddOwn(*shared, delta);
+    const crdt::Entry entry = AddOwn(At(key), *shared, delta);
     writer.WriteEntry(cell, epoch_, false, entry.birth, entry.sum, log);
   }
-  MarkDirty(cell, key.hash);
+  MarkDirty(cell, key);
+}
+
+void Replica::AddInteger(const Key& key, std::int64_t value, std::int64_t delta, std::string& log) {
+  const bool eager =
+      !keyspace_.has_precisions() && !default_is_lazy_.load(std::memory_order_relaxed);
+  SharedName* name = At(key).Find(key);
+  SharedCell* shared = name != nullptr ? name->counter() : nullptr;
+  Lsn birth = 0;
+  std::int64_t sum = value;
+  if (shared != nullptr) {
+    const crdt::PackedEntry* entry = eager ? shared->cell.AddPacked(own_, delta) : nullptr;
+    if (entry == nullptr) return Add(key, value, delta, log);
+    shared->candidate = shared->hidden = false;
+    birth = entry->birth();
+    sum = entry->sum();
+  } else if (!eager || own_ != home_) {
+    return Add(key, value, delta, log);
+  }
+  SharedWriter::WriteInteger(key.name, epoch_, birth, sum, log);
+  MarkDirty({.name = key.name}, key, name);
 }
 
 void Replica::Set(const Key& key, const Decimal& value, std::string& log) {
@@ -214,10 +251,10 @@ void Replica::Drop(const Key& key, bool expired, std::string& log) {
   ClearAttributes(key, expired, log);
   const SharedName* name = At(key).Find(key);
   const bool is_tree = keyspace_.FindTree(key, kBeforeAnyExpiry) != nullptr ||
-                       (name != nullptr && name->tree && name->tree->facts.exists);
+                       (name != nullptr && name->tree() != nullptr && name->tree()->facts.exists);
   if (!is_tree) return Reset({.name = key.name}, MakeCounter(key), 0, false, log);
   SharedTree& shared = MakeTree(key);
-  shared.keys.clear();
+  At(key).ClearTree(shared);
   shared.emptied = last_copy_;
   ++shared.facts.epoch;
   shared.facts.exists = false;
@@ -270,22 +307,21 @@ void Replica::SetPrecision(const Key& key, const Decimal& precision, std::string
 
 Attributes& Replica::MakeAttributes(const Key& key) {
   SharedName& name = At(key).Make(key);
-  if (!name.attributes) {
-    name.attributes = std::make_unique<Attributes>();
-    if (const auto view = keyspace_.Find(key, kBeforeAnyExpiry)) {
-      name.attributes->expires_at = view->expires_at;
-      if (view->precision) name.attributes->precision = *view->precision;
-    }
+  if (Attributes* attributes = name.attributes()) return *attributes;
+  Attributes& made = At(key).MakeAttributes(name);
+  if (const auto view = keyspace_.Find(key, kBeforeAnyExpiry)) {
+    made.expires_at = view->expires_at;
+    if (view->precision) made.precision = *view->precision;
   }
-  return *name.attributes;
+  return made;
 }
 
 // What was said elsewhere of something that is gone here is not for a newcomer of its name: an
 // expiry in the past would take its first increment away.
 void Replica::ForgetStaleAttributes(const Key& key, std::string& log) {
   const SharedName* name = At(key).Find(key);
-  if (name == nullptr || !name->attributes) return;
-  const Attributes& known = *name->attributes;
+  if (name == nullptr || name->attributes() == nullptr) return;
+  const Attributes& known = *name->attributes();
   if (known.expires_at == 0 && known.precision.IsNegative()) return;
   if (!keyspace_.Find(key, kBeforeAnyExpiry)) ClearAttributes(key, false, log);
 }
@@ -294,8 +330,8 @@ void Replica::ForgetStaleAttributes(const Key& key, std::string& log) {
 // must win, so the version is only the next one.
 void Replica::ClearAttributes(const Key& key, bool expired, std::string& log) {
   const auto view = keyspace_.Find(key, kBeforeAnyExpiry);
-  SharedName* name = At(key).Find(key);
-  const Attributes* known = name != nullptr ? name->attributes.get() : nullptr;
+  const SharedName* name = At(key).Find(key);
+  const Attributes* known = name != nullptr ? name->attributes() : nullptr;
   const bool has_expiry =
       (view && view->expires_at != 0) || (known != nullptr && known->expires_at != 0);
   const bool has_precision =
@@ -329,7 +365,7 @@ void Replica::AddToBucket(const Key& key, const Tree& tree, const TreeKey& tree_
   const std::string text =
       tree_key.is_number ? std::to_string(tree_key.number) : std::string(tree_key.text);
   SharedName* name = At(key).Find(key);
-  SharedTree* shared = name != nullptr ? name->tree.get() : nullptr;
+  SharedTree* shared = name != nullptr ? name->tree() : nullptr;
   const CellName cell{.name = key.name,
                       .in_tree = true,
                       .key = text,
@@ -342,10 +378,10 @@ void Replica::AddToBucket(const Key& key, const Tree& tree, const TreeKey& tree_
     writer.WriteEntry(cell, epoch_, false, 0, value, log);
   } else {
     if (found == nullptr) found = &MakeBucket(key, MakeTree(key), text, bucket);
-    const crdt::Entry& entry = AddOwn(*found, delta);
+    const crdt::Entry entry = AddOwn(At(key), *found, delta);
     writer.WriteEntry(cell, epoch_, false, entry.birth, entry.sum, log);
   }
-  MarkDirty(cell, key.hash);
+  MarkDirty(cell, key);
 }
 
 void Replica::SetBucket(const Key& key, const Tree&, const TreeKey& tree_key, Bucket bucket,
@@ -365,7 +401,7 @@ void Replica::SetBucket(const Key& key, const Tree&, const TreeKey& tree_key, Bu
 void Replica::TrimTree(const Key& key, const Tree&, Bucket first_live, std::string& log) {
   SharedTree& shared = MakeTree(key);
   shared.facts.watermark = std::max(shared.facts.watermark, first_live);
-  ForgetTrimmed(shared);
+  At(key).ForgetTrimmed(shared);
   Control({.type = SharedType::kTree,
            .cell = {.name = key.name},
            .epoch = epoch_,
@@ -375,7 +411,7 @@ void Replica::TrimTree(const Key& key, const Tree&, Bucket first_live, std::stri
 
 void Replica::ResetTree(const Key& key, std::string& log) {
   SharedTree& shared = MakeTree(key);
-  shared.keys.clear();
+  At(key).ClearTree(shared);
   shared.emptied = last_copy_;
   ++shared.facts.epoch;
   Control({.type = SharedType::kTree,

@@ -33,6 +33,7 @@
 #include "crdt/clock.h"
 #include "crdt/frame.h"
 #include "crdt/version_vector.h"
+#include "engine/blocks.h"
 #include "engine/keyspace.h"
 #include "engine/shared_mutation.h"
 #include "engine/shared_state.h"
@@ -70,9 +71,15 @@ class Replica {
   Replica(const Replica&) = delete;
   Replica& operator=(const Replica&) = delete;
 
+  // As Keyspace's, which calls them.
+  void Prefetch(const Key& key) const { At(key).Prefetch(key); }
+  void PrefetchRecord(const Key& key) const { At(key).PrefetchRecord(key); }
+
   // ---- changes of a name; each appends what the log needs to `log`
   // The counter's view goes from `value` - `delta` to `value`.
   void Add(const Key& key, const Decimal& value, const Decimal& delta, std::string& log);
+  // The same for a counter that is in view with an integer, and stays one.
+  void AddInteger(const Key& key, std::int64_t value, std::int64_t delta, std::string& log);
   void Set(const Key& key, const Decimal& value, std::string& log);
   // The counter or tree is gone, with its expiry and precision. `expired`: because its time came.
   void Drop(const Key& key, bool expired, std::string& log);
@@ -116,6 +123,8 @@ class Replica {
   // How many cells and bytes wait for the next cut; any thread.
   std::size_t dirty_cells() const { return dirty_cells_.load(std::memory_order_relaxed); }
   bool HasUncut() const;
+  // What it takes beyond itself; any thread. The keyspace is told with every frame, sweep and load.
+  std::uint64_t used_bytes() const;
   // Whether anything was ever said of a name, beside what the keyspace shows: frames alone say
   // nothing, since members tell their rows with no counter anywhere. Exclusive.
   bool KnowsNames() const;
@@ -180,10 +189,13 @@ class Replica {
   std::vector<OriginId> Abandoned() const;
   // Logs that nobody writes `origin` any more and that this node will fold it.
   void Close(const OriginId& origin, std::string& log);
-  // Folds up to `max_cells` cells of an origin whose end everybody knows. Cut directly before and
-  // after. True while there is more to do now.
+  // Folds up to `max_cells` cells of an origin whose end everybody knows, and looks at no more than
+  // kLooksPerFold times as many. Cut directly before and after. True while there is more to do now.
+  static constexpr std::size_t kLooksPerFold = 16;
   bool FoldSome(std::size_t max_cells, std::string& log);
-  // Looks for own entries that contribute nothing and that nobody will miss; two rounds apart.
+  // Looks for own entries that contribute nothing and that nobody will miss; two rounds apart. At
+  // most kSweepCells at a time, of one partition.
+  static constexpr std::size_t kSweepCells = 8192;
   void FreeSome(std::string& log);
 
   // ---- recovery, snapshots, state transfer
@@ -219,9 +231,9 @@ class Replica {
   // cursor says so. Load with LoadState after the keyspace's records.
   struct StateCursor {
     std::uint64_t copy = ~std::uint64_t{0};  // the number of the Copy
+    std::uint64_t hash = 0;                  // where to go on
     std::string name;
     std::string key;  // of the tree `name`, to go on from
-    bool begun = false;
     bool done = false;
   };
   void EncodeState(Keyspace::PartitionId partition, StateCursor& cursor, std::size_t max_bytes,
@@ -245,8 +257,10 @@ class Replica {
     std::vector<std::string> trees = {};  // met in the view, to be walked before it goes on
     std::uint64_t tree = 0;               // in the last of them
     Keyspace::PartitionId partition = 0;
+    std::uint64_t hash = 0;
+    std::string name = {}, key = {};
   };
-  // The TurnLock is held shared. About `names` counters, or a piece of a tree, or a partition.
+  // The TurnLock is held shared. About `names` counters, or a piece of a tree.
   void DigestSlice(DigestCursor& cursor, std::size_t names);
   // All of it in one go, for tests.
   Digest DigestAll();
@@ -272,17 +286,20 @@ class Replica {
   SharedCell* FindBucket(SharedTree& shared, std::string_view tree_key, Bucket bucket);
   std::optional<Decimal> ViewOf(const Key& key) const;
   std::optional<Decimal> ViewOf(const Key& key, std::string_view tree_key, Bucket bucket) const;
+  void DropUselessBases(SharedPartition& partition, SharedCell& shared);
   void ShowCounter(const Key& key, WallMs now);
   void ShowBucket(const Key& key, SharedTree& shared, std::string_view tree_key, Bucket bucket);
   void ShowAttributes(const Key& key, WallMs now);
   void ShowTree(const Key& key, WallMs now);
   void ShowContents(const Key& key, WallMs now);
 
-  void MarkDirty(const CellName& cell, std::uint64_t hash);
+  void MarkDirty(const CellName& cell, const Key& key, SharedName* name);
+  void MarkDirty(const CellName& cell, const Key& key) { MarkDirty(cell, key, At(key).Find(key)); }
   Lsn BirthNow();
-  const crdt::Entry& AddTo(crdt::OriginIndex origin, SharedCell& shared, const Decimal& delta);
-  const crdt::Entry& AddOwn(SharedCell& shared, const Decimal& delta) {
-    return AddTo(own_, shared, delta);
+  crdt::Entry AddTo(crdt::OriginIndex origin, SharedPartition& partition, SharedCell& shared,
+                    const Decimal& delta);
+  crdt::Entry AddOwn(SharedPartition& partition, SharedCell& shared, const Decimal& delta) {
+    return AddTo(own_, partition, shared, delta);
   }
   void AddLazy(const Key& key, const Decimal& precision, const Decimal& delta, std::string& log);
   LazyCell& MakeLazy(const Key& key, const Decimal& sum);
@@ -307,6 +324,10 @@ class Replica {
   void Apply(const SharedMutation& mutation, crdt::OriginIndex origin, Lsn to, Touched& touched);
   void RaiseTreeEpoch(const CellName& cell, Touched& touched);
   void ApplyEntry(const SharedMutation& mutation, crdt::OriginIndex origin, Touched& touched);
+  class CounterBatch;
+  bool TakeCounter(const Key& key, const crdt::Entry& entry);
+  std::optional<std::int64_t> TakeIntoCell(const Key& key, const crdt::Entry& entry,
+                                           std::optional<std::int64_t> view);
   bool ApplyImplicit(const SharedMutation& mutation);
   void ApplyAttribute(const Key& key, const SharedMutation& mutation, Touched& touched);
   bool Decodes(ByteReader in, const std::vector<OriginId>& dictionary, bool& lacks_folded);
@@ -314,24 +335,38 @@ class Replica {
   void ChooseCloser(const OriginId& closed);
   bool IsCurrent(const CellName& cell, std::uint64_t epoch);
   std::string EncodeDirty(SharedWriter& writer, bool& all);
+  bool EncodeDirtyOf(SharedPartition& partition, SharedWriter& writer, std::string& out);
+  void EncodeOwn(const CellName& cell, const SharedCell* shared, SharedWriter& writer,
+                 std::string& out);
+  void EncodeId(const CellName& cell, std::string& told_tree, SharedWriter& writer,
+                std::string& out);
+  std::string ForgetOneDirty();
   void ApplyTree(const Key& key, const TreeFacts& facts, Touched& touched);
+  void EncodeName(const SharedName& shared, std::uint64_t copy, std::string& out) const;
   void SwitchEpoch(std::uint64_t epoch);
   void Show(const Touched& touched, WallMs now);
   SharedCell* CellOf(const CellName& cell, bool make);
   void NoteFolded(const OriginId& origin, Lsn end);
   void SetKnown(crdt::OriginIndex origin, Lsn lsn);
+  void TellBytes() { keyspace_.set_shared_bytes(used_bytes()); }
   struct Folding;
   bool AllHaveEnd(const OriginId& closed, const Closed& closing) const;
   bool AllHaveEnds() const;
-  void FoldName(const Key& key, Folding& folding);
+  bool MakeExplicit(const Key& key, Folding& folding);
   void FoldCell(const CellName& cell, SharedCell& shared, Folding& folding);
   bool FoldView(Folding& folding);
   bool FoldShared(Folding& folding);
-  template <typename Visit>
-  void ForEachCell(Keyspace::PartitionId partition, Visit visit);
-  void MarkCandidates(Keyspace::PartitionId partition);
-  void FreeCandidates(Keyspace::PartitionId partition, std::string& log);
-  void ForgetIfUseless(Keyspace::PartitionId partition);
+  template <typename Cursor, typename Visit>
+  bool WalkNames(Keyspace::PartitionId partition, Cursor& cursor, std::size_t max_names,
+                 Visit visit);
+  struct Freeing;
+  void MarkCell(SharedCell& shared) const;
+  bool MarkSome(Keyspace::PartitionId partition);
+  void FreeCell(const CellName& cell, SharedCell& shared, Freeing& freeing);
+  bool FreeName(SharedName& name, std::string& from, Freeing& freeing);
+  void FreeBuckets(const Key& key, SharedTree& tree, SharedTree::Keys::iterator item,
+                   Freeing& freeing);
+  bool FreeSomeOf(Keyspace::PartitionId partition, std::string& log);
   void RetireStable();
   void AddToDigest(const CellName& cell, const crdt::Entry& entry, Digest& digest) const;
   void DigestTree(DigestCursor& cursor);
@@ -340,6 +375,7 @@ class Replica {
   void LoadControlMaps(ByteReader& in);
 
   Keyspace& keyspace_;
+  BlockPool pool_;  // outlives the partitions
   WatchTable* watches_;
   Options options_;
   ReplicaBugs bugs_;
@@ -380,20 +416,27 @@ class Replica {
   std::string controls_;  // since the last cut, in the log's form
   Decimal default_precision_ = 0;
 
-  // Where the walk for an origin's entries is: first over the implicit cells, then the explicit.
+  // Where the walk for an origin's entries is: first over the implicit cells, which become
+  // explicit, then over those.
   struct FoldCursor {
     OriginId closed{};
     std::uint64_t view = 0;
     bool view_done = false;
+    std::vector<std::string> names{};  // of the view, to be looked at
+    std::uint64_t inner = 0;           // in the tree that is the last of them
     Keyspace::PartitionId partition = 0;
-    std::string name;
+    std::uint64_t hash = 0;
+    std::string name{}, key{};
   };
   std::optional<FoldCursor> fold_cursor_;
 
-  // Of each partition: what was known when its candidates for freeing were marked.
+  // Of each partition: which candidates for freeing are marked, and what was known then.
   struct Sweep {
-    crdt::VersionVector seen;
-    std::vector<crdt::OriginIndex> folded;
+    std::vector<crdt::OriginIndex> folded;  // when marking began
+    bool marked = false;                    // then `seen` is of its end
+    crdt::VersionVector seen{};
+    std::uint64_t hash = 0;  // where marking or freeing goes on
+    std::string name{}, key{};
   };
   std::vector<std::optional<Sweep>> sweeps_;
   Keyspace::PartitionId sweep_partition_ = 0;

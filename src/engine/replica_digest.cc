@@ -1,6 +1,7 @@
 // Replica: what tells two nodes that know the same whether they have the same. Each entry of each
 // cell adds its hash to the sum of its origin, whether the cell is implicit or not: how a node
 // stores it is its own affair.
+#include <algorithm>
 #include <limits>
 #include <mutex>
 
@@ -37,8 +38,8 @@ void Replica::DigestTree(DigestCursor& cursor) {
     cursor.tree = 0;
     return;
   }
-  const SharedName* shared = At(key).Find(key);
-  SharedTree* cells = shared != nullptr ? shared->tree.get() : nullptr;
+  SharedName* shared = At(key).Find(key);
+  SharedTree* cells = shared != nullptr ? shared->tree() : nullptr;
   cursor.tree = tree->Scan(cursor.tree, kTreeKeys, [&](const KeyView& view) {
     const std::string text = view.ToString();
     view.ForEach([&](Bucket bucket, const Decimal& sum) {
@@ -72,12 +73,19 @@ void Replica::DigestSlice(DigestCursor& cursor, std::size_t names) {
   }
   if (cursor.partition < Keyspace::kPartitions) {
     const std::lock_guard guard(keyspace_.LockOf(cursor.partition));
-    ForEachCell(cursor.partition, [&](const CellName& cell, const SharedCell& shared) {
+    std::size_t left = std::max(names, kTreeKeys);
+    const auto add = [&](const CellName& cell, const SharedCell& shared) {
       for (const crdt::Entry& entry : shared.cell.entries()) {
         AddToDigest(cell, entry, cursor.digest);
       }
-    });
-    ++cursor.partition;
+      if (left > 0) --left;
+      return left > 0;
+    };
+    const auto add_name = [&](SharedName& name, std::string& key) {
+      if (key.empty() && name.counter() != nullptr) add({.name = name.name()}, *name.counter());
+      return ForEachBucket(name, key, add);
+    };
+    if (WalkNames(cursor.partition, cursor, names, add_name)) ++cursor.partition;
   }
   cursor.done = cursor.partition == Keyspace::kPartitions;
 }

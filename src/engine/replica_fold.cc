@@ -10,14 +10,18 @@ namespace jeton::engine {
 
 namespace {
 constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
+constexpr std::size_t kKeysAtOnce = 256;  // of a tree that becomes explicit
+constexpr std::size_t kNamesAtOnce = 1024;
 }  // namespace
 
 // One call of FoldSome.
 struct Replica::Folding {
   crdt::OriginIndex closed;
-  Lsn lsn;  // above everything that was logged before
-  std::size_t left;
+  Lsn lsn;            // above everything that was logged before
+  std::size_t looks;  // that may still be taken; a fold costs kLooksPerFold
   std::string& log;
+
+  void Spend(std::size_t some) { looks -= std::min(looks, some); }
 };
 
 void Replica::Close(const OriginId& origin, std::string& log) {
@@ -91,12 +95,13 @@ bool Replica::AllHaveEnds() const {
 }
 
 void Replica::FoldCell(const CellName& cell, SharedCell& shared, Folding& folding) {
-  const crdt::Entry* entry = shared.cell.FindEntry(folding.closed);
-  if (entry == nullptr) return;
+  const auto entry = shared.cell.FindEntry(folding.closed);
+  if (!entry) return;
   const bool hidden = shared.hidden;
-  const Decimal sum = entry->sum;  // the entry moves
-  const crdt::Entry own_entry = AddOwn(shared, sum);
+  const Key key = keyspace_.MakeKey(cell.name);
+  const crdt::Entry own_entry = AddOwn(At(key), shared, entry->sum);
   shared.hidden = hidden;
+  const SharedPartition::Change change(At(key), shared.cell);
   shared.cell.ApplyFold({.closed = folding.closed, .into = own_, .lsn = folding.lsn}, known_);
   SharedWriter(origins_, false)
       .WriteEntry(cell, epoch_, false, own_entry.birth, own_entry.sum, folding.log);
@@ -107,8 +112,8 @@ void Replica::FoldCell(const CellName& cell, SharedCell& shared, Folding& foldin
            .lsn = folding.lsn,
            .end = applied_.Get(origins_.IdOf(folding.closed))},
           folding.log);
-  MarkDirty(cell, keyspace_.MakeKey(cell.name).hash);
-  folding.left -= std::min<std::size_t>(folding.left, 1);
+  MarkDirty(cell, key);
+  folding.Spend(kLooksPerFold);
 }
 
 void Replica::MakeAllBuckets(const Key& key, const Tree& tree) {
@@ -122,56 +127,66 @@ void Replica::MakeAllBuckets(const Key& key, const Tree& tree) {
   } while (cursor != 0);
 }
 
-// Everything of one name. Its implicit cells become explicit if they are the closed origin's.
-void Replica::FoldName(const Key& key, Folding& folding) {
-  const bool implicit = home_ == folding.closed;
-  if (implicit && ViewOf(key)) MakeCounter(key);
-  if (SharedCell* shared = FindCounter(key)) FoldCell({.name = key.name}, *shared, folding);
+// The implicit cells of one name. True when all of them are explicit.
+bool Replica::MakeExplicit(const Key& key, Folding& folding) {
+  folding.Spend(1);
+  if (ViewOf(key)) MakeCounter(key);
   const Tree* tree = keyspace_.FindTree(key, kBeforeAnyExpiry);
-  if (implicit && tree != nullptr) MakeAllBuckets(key, *tree);
-  const SharedName* name = At(key).Find(key);
-  if (name == nullptr || !name->tree) return;
-  for (auto& [text, buckets] : name->tree->keys) {
-    for (auto& [bucket, cell] : buckets) {
-      FoldCell({.name = key.name,
-                .in_tree = true,
-                .key = text,
-                .bucket = bucket,
-                .tree_epoch = name->tree->facts.epoch},
-               cell, folding);
-    }
-  }
+  if (tree == nullptr) return true;
+  SharedTree& shared = MakeTree(key);
+  std::uint64_t& inner = fold_cursor_->inner;
+  inner = tree->Scan(inner, kKeysAtOnce, [&](const KeyView& view) {
+    const std::string text = view.ToString();
+    view.ForEach([&](Bucket bucket, const Decimal&) {
+      MakeBucket(key, shared, text, bucket);
+      folding.Spend(1);
+    });
+  });
+  return inner == 0;
 }
 
 // True when all of the view has been looked at.
 bool Replica::FoldView(Folding& folding) {
   if (home_ != folding.closed) return true;
-  std::vector<std::string> names;
-  while (folding.left > 0) {
-    names.clear();
-    fold_cursor_->view =
-        keyspace_
-            .Scan(fold_cursor_->view, 64, kBeforeAnyExpiry,
-                  [&](std::string_view name, const engine::Entry&) { names.emplace_back(name); })
-            .next;
-    for (const std::string& name : names) FoldName(keyspace_.MakeKey(name), folding);
-    if (fold_cursor_->view == 0) return true;
+  FoldCursor& cursor = *fold_cursor_;
+  while (folding.looks > 0) {
+    if (!cursor.names.empty()) {
+      const std::string name = cursor.names.back();
+      if (MakeExplicit(keyspace_.MakeKey(name), folding)) cursor.names.pop_back();
+      continue;
+    }
+    if (cursor.view_done) return true;
+    cursor.view = keyspace_
+                      .Scan(cursor.view, 64, kBeforeAnyExpiry,
+                            [&](std::string_view name, const engine::Entry&) {
+                              cursor.names.emplace_back(name);
+                            })
+                      .next;
+    cursor.view_done = cursor.view == 0;
   }
   return false;
 }
 
 bool Replica::FoldShared(Folding& folding) {
   FoldCursor& cursor = *fold_cursor_;
-  while (cursor.partition < Keyspace::kPartitions) {
-    auto& names = partitions_[cursor.partition]->names();
-    auto next = cursor.name.empty() ? names.begin() : names.upper_bound(cursor.name);
-    for (; next != names.end(); ++next) {
-      if (folding.left == 0) return false;
-      cursor.name = next->first;
-      FoldName(keyspace_.MakeKey(cursor.name), folding);
+  const auto fold = [&](SharedName& name, std::string& key) {
+    if (folding.looks == 0) return false;
+    folding.Spend(1);
+    if (key.empty() && name.counter() != nullptr) {
+      FoldCell({.name = name.name()}, *name.counter(), folding);
     }
-    ++cursor.partition;
-    cursor.name.clear();
+    return ForEachBucket(name, key, [&](const CellName& cell, SharedCell& shared) {
+      folding.Spend(1);
+      FoldCell(cell, shared, folding);
+      return folding.looks > 0;
+    });
+  };
+  while (cursor.partition < Keyspace::kPartitions) {
+    if (WalkNames(cursor.partition, cursor, kNamesAtOnce, fold)) {
+      ++cursor.partition;
+    } else if (folding.looks == 0) {
+      return false;
+    }
   }
   return true;
 }
@@ -181,16 +196,13 @@ bool Replica::FoldSome(std::size_t max_cells, std::string& log) {
                                 [&](const auto& item) { return item.second.by == own(); });
   if (due == closed_.end() || !AllHaveEnds()) return false;
   const OriginId closed = due->first;
-  if (!fold_cursor_ || fold_cursor_->closed != closed)
-    fold_cursor_ = {.closed = closed, .name = {}};
+  if (!fold_cursor_ || fold_cursor_->closed != closed) fold_cursor_ = FoldCursor{.closed = closed};
   const crdt::OriginIndex index = *origins_.Add(closed);
-  Folding folding{
-      .closed = index, .lsn = options_.close_record() + 1, .left = max_cells, .log = log};
-  if (!fold_cursor_->view_done) {
-    if (!FoldView(folding)) return true;
-    fold_cursor_->view_done = true;
-  }
-  if (!FoldShared(folding)) return true;
+  Folding folding{.closed = index,
+                  .lsn = options_.close_record() + 1,
+                  .looks = max_cells * kLooksPerFold,
+                  .log = log};
+  if (!FoldView(folding) || !FoldShared(folding)) return true;
   const Lsn end = applied_.Get(closed);
   Control({.type = SharedType::kFolded, .epoch = epoch_, .origin = index, .lsn = end}, log);
   NoteFolded(closed, end);
@@ -257,101 +269,160 @@ void Replica::RetireStable() {
   }
 }
 
-void Replica::MarkCandidates(Keyspace::PartitionId partition) {
-  ForEachCell(partition, [&](const CellName&, SharedCell& shared) {
-    const auto is_idle = [&](crdt::OriginIndex origin) {
-      const crdt::Entry* entry = shared.cell.FindEntry(origin);
-      return entry != nullptr && shared.cell.Contribution(*entry, known_).IsZero();
-    };
-    const bool idle = is_idle(own_) || is_idle(lazy_);
-    const bool only_set = shared.cell.entries().empty();
-    shared.candidate = idle || only_set || !shared.cell.folds().empty();
-  });
-  for (auto& [name, shared] : partitions_[partition]->names()) {
-    if (shared.attributes) shared.attributes->candidate = true;
-  }
-  Sweep sweep{.seen = VectorWithOwn(options_.close_record()), .folded = {}};
-  for (const auto& [origin, end] : folded_) sweep.folded.push_back(*origins_.Add(origin));
-  sweeps_[partition] = std::move(sweep);
+// ---- freeing
+
+// One slice of it.
+struct Replica::Freeing {
+  SharedPartition& partition;
+  const Sweep& sweep;
+  bool folding;
+  std::size_t looks;
+  std::string& log;
+};
+
+void Replica::MarkCell(SharedCell& shared) const {
+  const auto is_idle = [&](crdt::OriginIndex origin) {
+    const auto entry = shared.cell.FindEntry(origin);
+    return entry && shared.cell.Contribution(*entry, known_).IsZero();
+  };
+  const bool only_set = shared.cell.entries().empty();
+  shared.candidate = only_set || !shared.cell.folds().empty() || is_idle(own_) || is_idle(lazy_);
 }
 
-void Replica::FreeCandidates(Keyspace::PartitionId partition, std::string& log) {
+// True at the end of the partition.
+bool Replica::MarkSome(Keyspace::PartitionId partition) {
+  std::size_t looks = kSweepCells;
+  return WalkNames(partition, *sweeps_[partition], kSweepCells,
+                   [&](SharedName& name, std::string& key) {
+                     if (key.empty() && name.counter() != nullptr) MarkCell(*name.counter());
+                     if (name.attributes() != nullptr) name.attributes()->candidate = true;
+                     return ForEachBucket(name, key, [&](const CellName&, SharedCell& shared) {
+                       MarkCell(shared);
+                       if (looks > 0) --looks;
+                       return looks > 0;
+                     });
+                   });
+}
+
+void Replica::FreeCell(const CellName& cell, SharedCell& shared, Freeing& freeing) {
+  if (freeing.looks > 0) --freeing.looks;
+  const SharedPartition::Change change(freeing.partition, shared.cell);
+  for (const crdt::OriginIndex origin : freeing.sweep.folded) shared.cell.Retire(origin);
+  if (!shared.candidate) return;
+  shared.candidate = false;
+  shared.cell.DropUselessBases(known_);
+  bool freed = false;
+  for (const crdt::OriginIndex origin : {own_, lazy_}) {
+    const auto entry = shared.cell.FindEntry(origin);
+    // A zero that everybody sees does so by its entry.
+    const bool shows = !shared.hidden && shared.cell.entries().size() == 1 && !shared.cell.set();
+    if (!entry || freeing.folding || shows || !shared.cell.Contribution(*entry, known_).IsZero()) {
+      continue;
+    }
+    shared.cell.RemoveEntry(origin);
+    shared.cell.RemoveBase(origin);
+    ever_freed_ = freed = true;
+    SharedWriter(origins_, false)
+        .WriteEntry(cell, epoch_, true, 0, 0, freeing.log, origin == lazy_);
+    const Key key = keyspace_.MakeKey(cell.name);
+    origin == lazy_ ? MarkDirtyLazy(key) : MarkDirty(cell, key);
+  }
+  if (freed) return;
+  const crdt::SetRegister* set = shared.cell.set();
+  if (shared.cell.entries().empty() && shared.cell.bases().empty() && set != nullptr &&
+      !set->present) {
+    shared.cell.ClearSet();
+  }
+}
+
+// Frees what can be of one name and erases what says nothing: cells without contents, cells that
+// could as well be implicit, attributes that only say that there are none.
+bool Replica::FreeName(SharedName& name, std::string& from, Freeing& freeing) {
+  SharedPartition& partition = freeing.partition;
+  const Key key = keyspace_.MakeKey(name.name());
+  const bool may_forget = *copies_ == 0;
+  if (SharedCell* counter = name.counter(); counter != nullptr && from.empty()) {
+    FreeCell({.name = name.name()}, *counter, freeing);
+    const crdt::Cell& cell = counter->cell;
+    const auto view = ViewOf(key);
+    const bool plain = cell.IsPlain() && cell.entries().front().origin == home_ &&
+                       cell.entries().front().birth == 0 && view &&
+                       *view == cell.entries().front().sum;
+    if (may_forget && (cell.empty() ? !view : plain)) partition.DropCounter(name);
+  }
+  if (const Attributes* known = name.attributes();
+      known != nullptr && may_forget && known->candidate && known->expires_at == 0 &&
+      known->precision.IsNegative() && !ViewOf(key) && name.counter() == nullptr) {
+    partition.DropAttributes(name);
+  }
+  if (SharedTree* tree = name.tree()) {
+    for (auto next = tree->keys.lower_bound(from); next != tree->keys.end();) {
+      if (freeing.looks == 0) {
+        from = next->first;
+        return false;
+      }
+      FreeBuckets(key, *tree, next++, freeing);
+    }
+  }
+  if (may_forget) partition.EraseIfEmpty(key);
+  return true;
+}
+
+void Replica::FreeBuckets(const Key& key, SharedTree& tree, SharedTree::Keys::iterator item,
+                          Freeing& freeing) {
+  std::vector<Bucket> useless;
+  for (auto& [bucket, cell] : item->second) {
+    FreeCell({.name = key.name,
+              .in_tree = true,
+              .key = item->first,
+              .bucket = bucket,
+              .tree_epoch = tree.facts.epoch},
+             cell, freeing);
+    // What is in view and not here counts as the home origin's.
+    if (*copies_ == 0 && cell.cell.empty() && !ViewOf(key, item->first, bucket)) {
+      useless.push_back(bucket);
+    }
+  }
+  for (const Bucket bucket : useless) freeing.partition.EraseBucket(tree, item, bucket);
+}
+
+// True at the end of the partition.
+bool Replica::FreeSomeOf(Keyspace::PartitionId partition, std::string& log) {
   const bool folding = std::any_of(closed_.begin(), closed_.end(),
                                    [&](const auto& item) { return item.second.by == own(); });
-  const Sweep sweep = std::move(*sweeps_[partition]);
-  sweeps_[partition].reset();
-  ForEachCell(partition, [&](const CellName& cell, SharedCell& shared) {
-    for (const crdt::OriginIndex origin : sweep.folded) shared.cell.Retire(origin);
-    if (!shared.candidate) return;
-    shared.candidate = false;
-    shared.cell.DropUselessBases(known_);
-    bool freed = false;
-    for (const crdt::OriginIndex origin : {own_, lazy_}) {
-      const crdt::Entry* entry = shared.cell.FindEntry(origin);
-      // A zero that everybody sees does so by its entry.
-      const bool shows = !shared.hidden && shared.cell.entries().size() == 1 && !shared.cell.set();
-      if (entry == nullptr || folding || shows ||
-          !shared.cell.Contribution(*entry, known_).IsZero()) {
-        continue;
-      }
-      shared.cell.RemoveEntry(origin);
-      shared.cell.RemoveBase(origin);
-      ever_freed_ = freed = true;
-      SharedWriter(origins_, false).WriteEntry(cell, epoch_, true, 0, 0, log, origin == lazy_);
-      const Key key = keyspace_.MakeKey(cell.name);
-      origin == lazy_ ? MarkDirtyLazy(key) : MarkDirty(cell, key.hash);
-    }
-    if (freed) return;
-    const crdt::SetRegister* set = shared.cell.set();
-    if (shared.cell.entries().empty() && shared.cell.bases().empty() && set != nullptr &&
-        !set->present) {
-      shared.cell.ClearSet();
-    }
+  Sweep& sweep = *sweeps_[partition];
+  Freeing freeing{.partition = *partitions_[partition],
+                  .sweep = sweep,
+                  .folding = folding,
+                  .looks = kSweepCells,
+                  .log = log};
+  return WalkNames(partition, sweep, kSweepCells, [&](SharedName& name, std::string& key) {
+    return FreeName(name, key, freeing);
   });
-  ForgetIfUseless(partition);
-}
-
-// What says nothing is erased: cells without contents, cells that could as well be implicit,
-// attributes that only say that there are none.
-void Replica::ForgetIfUseless(Keyspace::PartitionId partition) {
-  if (*copies_ > 0) return;
-  auto& names = partitions_[partition]->names();
-  for (auto next = names.begin(); next != names.end();) {
-    const Key key = keyspace_.MakeKey(next->first);
-    SharedName& name = next->second;
-    const auto view = ViewOf(key);
-    if (name.counter) {
-      const crdt::Cell& cell = name.counter->cell;
-      const bool plain = cell.IsPlain() && cell.entries().front().origin == home_ &&
-                         cell.entries().front().birth == 0 && view &&
-                         *view == cell.entries().front().sum;
-      if (cell.empty() ? !view : plain) name.counter.reset();
-    }
-    if (name.attributes && name.attributes->candidate && name.attributes->expires_at == 0 &&
-        name.attributes->precision.IsNegative() && !view && !name.counter) {
-      name.attributes.reset();
-    }
-    if (name.tree) {
-      auto& keys = name.tree->keys;
-      for (auto item = keys.begin(); item != keys.end();) {
-        // What is in view and not here counts as the home origin's.
-        std::erase_if(item->second, [&](const auto& cell) {
-          return cell.second.cell.empty() && !ViewOf(key, item->first, cell.first);
-        });
-        item = item->second.empty() ? keys.erase(item) : std::next(item);
-      }
-    }
-    next = name.empty() ? names.erase(next) : std::next(next);
-  }
 }
 
 void Replica::FreeSome(std::string& log) {
   RetireStable();
+  TellBytes();
   const Keyspace::PartitionId partition = sweep_partition_;
-  sweep_partition_ = (sweep_partition_ + 1) % Keyspace::kPartitions;
-  if (partitions_[partition]->names().empty()) return;
-  if (!sweeps_[partition]) return MarkCandidates(partition);
-  if (bugs_.free_unstable || IsStable(sweeps_[partition]->seen)) FreeCandidates(partition, log);
+  const auto done = [&] { sweep_partition_ = (partition + 1) % Keyspace::kPartitions; };
+  if (partitions_[partition]->empty()) return done();
+  std::optional<Sweep>& sweep = sweeps_[partition];
+  if (!sweep) {
+    sweep = Sweep{.folded = {}};
+    for (const auto& [origin, end] : folded_) sweep->folded.push_back(*origins_.Add(origin));
+  }
+  if (!sweep->marked) {
+    if (!MarkSome(partition)) return;
+    sweep->marked = true;
+    sweep->seen = VectorWithOwn(options_.close_record());
+    sweep->hash = 0;
+    return done();
+  }
+  if (!bugs_.free_unstable && !IsStable(sweep->seen)) return done();
+  if (!FreeSomeOf(partition, log)) return;
+  sweep.reset();
+  done();
 }
 
 }  // namespace jeton::engine

@@ -1,6 +1,7 @@
 // What the parts of Replica's implementation share.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -26,22 +27,59 @@ struct Replica::Touched {
   }
 };
 
-template <typename Visit>
-void Replica::ForEachCell(Keyspace::PartitionId partition, Visit visit) {
-  for (auto& [name, shared] : partitions_[partition]->names()) {
-    if (shared.counter) visit(CellName{.name = name}, *shared.counter);
-    if (!shared.tree) continue;
-    for (auto& [key, buckets] : shared.tree->keys) {
-      for (auto& [bucket, cell] : buckets) {
-        visit(CellName{.name = name,
-                       .in_tree = true,
-                       .key = key,
-                       .bucket = bucket,
-                       .tree_epoch = shared.tree->facts.epoch},
-              cell);
-      }
+// Visits the names of a partition from the cursor (its `hash`, `name` and `key`) on, about
+// `max_names` of them. `visit(name, key)` may erase its name; it goes on within a tree from `key`,
+// if that is not empty, and says false, with `key` set, if it is not done with the name. True at
+// the end of the partition. The partition's lock is held, or all.
+template <typename Cursor, typename Visit>
+bool Replica::WalkNames(Keyspace::PartitionId id, Cursor& cursor, std::size_t max_names,
+                        Visit visit) {
+  constexpr std::size_t kBatch = 64;
+  cursor.hash = std::max(cursor.hash, std::uint64_t{id} << 56);
+  std::vector<SharedPartition::Table::Walked> batch;
+  for (std::size_t seen = 0; seen < max_names; seen += kBatch) {
+    batch.clear();
+    const std::uint64_t next = partitions_[id]->Walk(cursor.hash, kBatch, batch);
+    for (const auto& walked : batch) {
+      std::string key;
+      if (walked.hash == cursor.hash && walked.record->name() == cursor.name) key = cursor.key;
+      const std::string_view name = walked.record->name();
+      if (visit(*walked.record, key)) continue;
+      cursor.hash = walked.hash;
+      cursor.name = name;
+      cursor.key = key;
+      return false;
     }
+    cursor.hash = next;
+    cursor.name.clear();
+    cursor.key.clear();
+    if (next >> 56 != id) return true;
   }
+  return false;
+}
+
+// Visits the explicit cells of a tree from `key` on. Once `visit` says false, and that key is done,
+// `key` is where to go on, and the result false.
+template <typename Visit>
+bool ForEachBucket(SharedName& name, std::string& key, Visit visit) {
+  SharedTree* tree = name.tree();
+  if (tree == nullptr) return true;
+  for (auto next = tree->keys.lower_bound(key); next != tree->keys.end();) {
+    bool more = true;
+    for (auto& [bucket, cell] : next->second) {
+      more = visit(CellName{.name = name.name(),
+                            .in_tree = true,
+                            .key = next->first,
+                            .bucket = bucket,
+                            .tree_epoch = tree->facts.epoch},
+                   cell);
+    }
+    ++next;
+    if (more || next == tree->keys.end()) continue;
+    key = next->first;
+    return false;
+  }
+  return true;
 }
 
 }  // namespace jeton::engine

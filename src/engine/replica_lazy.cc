@@ -66,9 +66,9 @@ LazyCell& Replica::MakeLazy(const Key& key, const Decimal& sum) {
 void Replica::AddLazy(const Key& key, const Decimal& precision, const Decimal& delta,
                       std::string& log) {
   SharedCell& shared = MakeCounter(key);
-  const crdt::Entry* old = shared.cell.FindEntry(lazy_);
-  LazyCell& lazy = MakeLazy(key, old != nullptr ? old->sum : Decimal(0));
-  const crdt::Entry& entry = AddTo(lazy_, shared, delta);
+  const auto old = shared.cell.FindEntry(lazy_);
+  LazyCell& lazy = MakeLazy(key, old ? old->sum : Decimal(0));
+  const crdt::Entry entry = AddTo(lazy_, At(key), shared, delta);
   SharedWriter(origins_, false)
       .WriteEntry({.name = key.name}, epoch_, false, entry.birth, entry.sum, log, true);
   lazy_used_.store(true, std::memory_order_relaxed);
@@ -81,8 +81,8 @@ void Replica::AddLazy(const Key& key, const Decimal& precision, const Decimal& d
 // Its entry was freed, or comes from a log that is replayed.
 void Replica::MarkDirtyLazy(const Key& key) {
   const SharedCell* shared = FindCounter(key);
-  const crdt::Entry* entry = shared != nullptr ? shared->cell.FindEntry(lazy_) : nullptr;
-  LazyCell& lazy = MakeLazy(key, entry != nullptr ? entry->sum : Decimal(0));
+  const auto entry = shared != nullptr ? shared->cell.FindEntry(lazy_) : std::nullopt;
+  LazyCell& lazy = MakeLazy(key, entry ? entry->sum : Decimal(0));
   if (!lazy.dirty()) dirty_lazy_.fetch_add(1, std::memory_order_relaxed);
   lazy.Touch(mono_now_.load());
 }
@@ -144,8 +144,8 @@ std::optional<std::string> Replica::CutLazy(Lsn to) {
       }
       const CellName cell{.name = name};
       const SharedCell* shared = CellOf(cell, false);
-      const crdt::Entry* entry = shared != nullptr ? shared->cell.FindEntry(lazy_) : nullptr;
-      const bool gone = entry == nullptr;
+      const auto entry = shared != nullptr ? shared->cell.FindEntry(lazy_) : std::nullopt;
+      const bool gone = !entry;
       writer.WriteEntry(cell, epoch_, gone, gone ? 0 : entry->birth, gone ? 0 : entry->sum, entries,
                         false, gone ? 0 : static_cast<float>(lazy.rate()));
       lazy.Sent(now);

@@ -12,6 +12,8 @@ namespace {
 constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
 constexpr std::uint8_t kControlVersion = 1;
 constexpr std::uint64_t kMapMax = 1u << 20;
+constexpr std::size_t kNamesAtOnce = 1024;
+constexpr std::size_t kStateRecordBytes = 4096;  // then another record begins
 
 void PutNode(const NodeId& node, std::string& out) {
   out.append(reinterpret_cast<const char*>(node.data()), node.size());
@@ -55,7 +57,7 @@ void Replica::BeginAs(const OriginId& home, Lsn lsn) {
 void Replica::NextRun(const OriginId& own) {
   known_.Set(own_, sent_);
   known_.Set(lazy_, applied_.Get(lazy()));
-  for (auto& partition : partitions_) partition->dirty.Clear();
+  for (auto& partition : partitions_) partition->Clean();
   dirty_cells_.store(0, std::memory_order_relaxed);
   controls_.clear();
   for (auto& partition : partitions_) partition->lazy.clear();
@@ -88,7 +90,7 @@ bool Replica::Replay(std::string_view unit, Lsn lsn, WallMs now) {
       if (lsn > applied_.Get(lazy())) MarkDirtyLazy(keyspace_.MakeKey(mutation.cell.name));
     } else if (mutation.type == SharedType::kEntry) {
       ever_freed_ = ever_freed_ || mutation.gone;
-      if (uncut) MarkDirty(mutation.cell, keyspace_.MakeKey(mutation.cell.name).hash);
+      if (uncut) MarkDirty(mutation.cell, keyspace_.MakeKey(mutation.cell.name));
     } else if (uncut && mutation.type != SharedType::kClustered) {
       controls_.append(begin, static_cast<std::size_t>(in.Position() - begin));
     }
@@ -112,7 +114,7 @@ void Replica::ReplayOwnFrame(const crdt::Frame& frame) {
   applied_.Advance(own(), frame.to);
   rows_[options_.node] = frame.row;
   if (IsPartial(frame)) return;  // the next one, or one that is cut anew, has all of it
-  for (auto& partition : partitions_) partition->dirty.Clear();
+  for (auto& partition : partitions_) partition->Clean();
   dirty_cells_.store(0, std::memory_order_relaxed);
   controls_.clear();
 }
@@ -131,6 +133,7 @@ void Replica::Clear() {
   retired_.clear();
   retiring_.clear();
   fold_cursor_.reset();
+  TellBytes();
   BeginOwn(own());
 }
 
@@ -244,11 +247,43 @@ bool Replica::DecodeControl(std::string_view bytes, bool as_guest) {
 
 // ---- names
 
+// All about a name but its tree's buckets.
+void Replica::EncodeName(const SharedName& shared, std::uint64_t copy, std::string& out) const {
+  SharedWriter writer(origins_, false);
+  const CellName name{.name = shared.name()};
+  if (const SharedTree* tree = shared.tree()) {
+    // `gone`: what the copy has of it may be of before it was emptied.
+    writer.Write({.type = SharedType::kTree,
+                  .cell = name,
+                  .epoch = epoch_,
+                  .gone = tree->emptied >= copy,
+                  .tree = tree->facts},
+                 out);
+  }
+  if (const SharedCell* counter = shared.counter()) {
+    writer.WriteCell(name, epoch_, counter->cell, out);
+  }
+  const Attributes* attributes = shared.attributes();
+  if (attributes == nullptr) return;
+  writer.Write({.type = SharedType::kAttribute,
+                .cell = name,
+                .epoch = epoch_,
+                .attribute = AttributeKind::kExpiry,
+                .version = attributes->expiry_version,
+                .expires_at = attributes->expires_at},
+               out);
+  writer.Write({.type = SharedType::kAttribute,
+                .cell = name,
+                .epoch = epoch_,
+                .attribute = AttributeKind::kPrecision,
+                .version = attributes->precision_version,
+                .precision = attributes->precision},
+               out);
+}
+
 void Replica::EncodeState(Keyspace::PartitionId id, StateCursor& cursor, std::size_t max_bytes,
                           const std::function<void(std::string_view)>& emit) {
   const std::lock_guard guard(keyspace_.LockOf(id));
-  auto& names = partitions_[id]->names();
-  auto next = cursor.begun ? names.lower_bound(cursor.name) : names.begin();
   std::string out;
   std::size_t written = 0;
   const auto flush = [&] {
@@ -256,65 +291,22 @@ void Replica::EncodeState(Keyspace::PartitionId id, StateCursor& cursor, std::si
     written += out.size();
     out.clear();
   };
-  for (; next != names.end(); ++next) {
-    if (written >= max_bytes) {
-      cursor.name = next->first;
-      cursor.key.clear();
-      cursor.begun = true;
-      return;
-    }
-    const auto& [name, shared] = *next;
-    const bool resumed = cursor.begun && name == cursor.name && !cursor.key.empty();
-    SharedWriter writer(origins_, false);
-    if (!resumed) {
-      if (shared.tree) {
-        // `gone`: what the copy has of it may be of before it was emptied.
-        writer.Write({.type = SharedType::kTree,
-                      .cell = {.name = name},
-                      .epoch = epoch_,
-                      .gone = shared.tree->emptied >= cursor.copy,
-                      .tree = shared.tree->facts},
-                     out);
-      }
-      if (shared.counter) writer.WriteCell({.name = name}, epoch_, shared.counter->cell, out);
-      if (shared.attributes) {
-        const Attributes& attributes = *shared.attributes;
-        writer.Write({.type = SharedType::kAttribute,
-                      .cell = {.name = name},
-                      .epoch = epoch_,
-                      .attribute = AttributeKind::kExpiry,
-                      .version = attributes.expiry_version,
-                      .expires_at = attributes.expires_at},
-                     out);
-        writer.Write({.type = SharedType::kAttribute,
-                      .cell = {.name = name},
-                      .epoch = epoch_,
-                      .attribute = AttributeKind::kPrecision,
-                      .version = attributes.precision_version,
-                      .precision = attributes.precision},
-                     out);
-      }
-      flush();
-    }
-    if (!shared.tree) continue;
-    auto key = resumed ? shared.tree->keys.lower_bound(cursor.key) : shared.tree->keys.begin();
-    for (; key != shared.tree->keys.end(); ++key) {
-      if (written >= max_bytes) {
-        cursor = {.copy = cursor.copy, .name = name, .key = key->first, .begun = true};
-        return;
-      }
-      for (const auto& [bucket, cell] : key->second) {
-        writer.WriteCell({.name = name,
-                          .in_tree = true,
-                          .key = key->first,
-                          .bucket = bucket,
-                          .tree_epoch = shared.tree->facts.epoch},
-                         epoch_, cell.cell, out);
-      }
-      flush();
-    }
+  const auto flush_if_full = [&] {
+    if (out.size() >= kStateRecordBytes) flush();
+    return written + out.size() < max_bytes;
+  };
+  const auto encode = [&](SharedName& name, std::string& key) {
+    if (!flush_if_full()) return false;
+    if (key.empty()) EncodeName(name, cursor.copy, out);
+    return ForEachBucket(name, key, [&](const CellName& cell, const SharedCell& shared) {
+      SharedWriter(origins_, false).WriteCell(cell, epoch_, shared.cell, out);
+      return flush_if_full();
+    });
+  };
+  while (!cursor.done && written + out.size() < max_bytes) {
+    cursor.done = WalkNames(id, cursor, kNamesAtOnce, encode);
   }
-  cursor.done = true;
+  flush();
 }
 
 bool Replica::LoadState(std::string_view bytes, WallMs now) {
@@ -342,6 +334,7 @@ bool Replica::LoadState(std::string_view bytes, WallMs now) {
     touched.trees.emplace_back(mutation.cell.name);
   }
   Show(touched, now);
+  TellBytes();
   return in.ok();
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 
 #include "crdt/version_vector.h"
 #include "engine/mutation.h"
@@ -133,6 +134,30 @@ void SharedWriter::WriteEntry(const CellName& cell, std::uint64_t epoch, bool go
   if (birth != 0) PutVarint(out, birth);
   if (!gone) sum.EncodeTo(out);
   if (rate != 0) PutFixed(out, std::bit_cast<std::uint32_t>(rate));
+}
+
+void SharedWriter::WriteInteger(std::string_view name, std::uint64_t epoch, Lsn birth,
+                                std::int64_t sum, std::string& out) {
+  constexpr std::size_t kShortName = 0x7f;  // its length is one byte
+  constexpr std::size_t kVarint = 10;
+  char bytes[4 + kShortName + 2 * kVarint + Decimal::kMaxEncodedInteger];
+  bytes[0] = static_cast<char>(SharedType::kEntry);
+  bytes[1] = static_cast<char>(birth != 0 ? kHasBirth : 0);
+  char* end = PutVarintAt(bytes + 2, epoch);
+  *end++ = 0;  // the name is whole
+  end = PutVarintAt(end, name.size());
+  const bool is_short = name.size() <= kShortName;
+  if (is_short) {
+    std::memcpy(end, name.data(), name.size());
+    end += name.size();
+  } else {
+    out.append(bytes, static_cast<std::size_t>(end - bytes));
+    out.append(name);
+    end = bytes;
+  }
+  if (birth != 0) end = PutVarintAt(end, birth);
+  end = Decimal::EncodeInteger(sum, end);
+  out.append(bytes, static_cast<std::size_t>(end - bytes));
 }
 
 void SharedWriter::WriteCell(const CellName& cell, std::uint64_t epoch, const crdt::Cell& state,
@@ -286,6 +311,19 @@ void SharedReader::GetState(ByteReader& in, crdt::Cell& state) {
   set.value = Decimal::Decode(in);
   set.present = in.Fixed<std::uint8_t>() != 0;
   if (in.ok()) state.PutSet(set);
+}
+
+bool SharedReader::ReadCounter(ByteReader& in, CounterEntry& entry) {
+  if (dictionary_ == nullptr || !in.ok() || in.Remaining() < 2) return false;
+  const auto type = static_cast<std::uint8_t>(in.Position()[0]);
+  const auto flags = static_cast<std::uint8_t>(in.Position()[1]);
+  if (type != static_cast<std::uint8_t>(SharedType::kEntry)) return false;
+  if ((flags & ~static_cast<unsigned>(kHasBirth)) != 0) return false;
+  (void)in.Take(2);
+  entry.name = GetText(in, last_name_);
+  entry.birth = (flags & kHasBirth) != 0 ? in.Varint() : 0;
+  entry.sum = Decimal::Decode(in);
+  return true;
 }
 
 void SharedReader::Read(ByteReader& in, SharedMutation& mutation) {

@@ -94,6 +94,9 @@ class SharedWriter {
   void Write(const SharedMutation& mutation, std::string& out);
   void WriteEntry(const CellName& cell, std::uint64_t epoch, bool gone, Lsn birth,
                   const Decimal& sum, std::string& out, bool lazy = false, float rate = 0);
+  // The same for a counter with an integer, as in a log.
+  static void WriteInteger(std::string_view name, std::uint64_t epoch, Lsn birth, std::int64_t sum,
+                           std::string& out);
   void WriteCell(const CellName& cell, std::uint64_t epoch, const crdt::Cell& state,
                  std::string& out);
   // The ids that the dictionary numbers refer to, in order.
@@ -126,6 +129,16 @@ class SharedReader {
   // The names in `mutation` are valid until the next call. Fails the reader on anything that the
   // writer cannot have written.
   void Read(ByteReader& in, SharedMutation& mutation);
+
+  // The short way for what most frames consist of: an entry of a counter that is there and has no
+  // rate. False, and nothing was read, if the next mutation is something else. Fails the reader as
+  // Read does.
+  struct CounterEntry {
+    std::string_view name;  // valid until the next call
+    Lsn birth = 0;
+    Decimal sum;
+  };
+  bool ReadCounter(ByteReader& in, CounterEntry& entry);
 
  private:
   crdt::OriginIndex GetIndex(ByteReader& in);

@@ -1,13 +1,175 @@
 #include "engine/shared_state.h"
 
+#include <cstring>
+#include <new>
+
 namespace jeton::engine {
 
-void ForgetTrimmed(SharedTree& tree) {
-  for (auto it = tree.keys.begin(); it != tree.keys.end();) {
-    it->second.erase(it->second.begin(), it->second.lower_bound(tree.facts.watermark));
-    it = it->second.empty() ? tree.keys.erase(it) : std::next(it);
+namespace {
+
+// What the heap takes for a piece, and a map for a node.
+constexpr std::size_t kPieceBytes = 8;
+constexpr std::size_t kNodeBytes = kPieceBytes + 32;
+constexpr std::size_t kBucketBytes = kNodeBytes + sizeof(SharedTree::Buckets::value_type);
+
+std::size_t KeyBytes(std::string_view key) {
+  constexpr std::size_t kInPlace = 15;
+  return kNodeBytes + sizeof(SharedTree::Keys::value_type) +
+         (key.size() > kInPlace ? kPieceBytes + key.size() + 1 : 0);
+}
+
+}  // namespace
+
+// ---- names
+
+SharedName* SharedName::Make(std::string_view name) {
+  auto* made = new (::operator new(sizeof(SharedName) + name.size())) SharedName;
+  made->size_ = static_cast<std::uint32_t>(name.size());
+  std::memcpy(made->bytes() + sizeof(SharedName), name.data(), name.size());
+  return made;
+}
+
+void SharedName::Destroy() {
+  this->~SharedName();
+  ::operator delete(this);
+}
+
+std::size_t SharedName::memory() const {
+  std::size_t bytes = kPieceBytes + sizeof(SharedName) + size_;
+  if (rest_) bytes += kPieceBytes + sizeof(Rest);
+  if (attributes() != nullptr) bytes += kPieceBytes + sizeof(Attributes);
+  if (tree() != nullptr) bytes += kPieceBytes + sizeof(SharedTree);
+  return bytes;
+}
+
+SharedName& SharedPartition::Make(const Key& key) {
+  if (SharedName* found = Find(key)) return *found;
+  SharedName* made = SharedName::Make(key.name);
+  table_.Insert(key.hash, made);
+  Account(0, made->memory());
+  return *made;
+}
+
+void SharedPartition::EraseIfEmpty(const Key& key) {
+  Table::Slot* slot = table_.Find(key.hash, key.name);
+  if (slot == nullptr) return;
+  SharedName* name = Table::RecordAt(*slot);
+  if (!name->empty()) return;
+  table_.Erase(key.hash, slot);
+  Account(name->memory(), 0);
+  name->Destroy();
+}
+
+void SharedPartition::Clear() {
+  table_.ForEach([](SharedName* name) { name->Destroy(); });
+  table_.Clear();
+  dirty_names_.clear();
+  dirty.Clear();
+  lazy.clear();
+  heard.clear();
+  other_bytes_.store(0, std::memory_order_relaxed);
+}
+
+// ---- what belongs to a name
+
+SharedCell& SharedPartition::MakeCounter(SharedName& name) {
+  name.has_counter_ = true;
+  return name.counter_;
+}
+
+void SharedPartition::DropCounter(SharedName& name) {
+  if (!name.has_counter_) return;
+  Account(name.counter_.cell.bytes(), 0);
+  name.counter_.cell = crdt::Cell();
+  name.counter_.hidden = name.counter_.candidate = false;
+  name.has_counter_ = false;
+}
+
+Attributes& SharedPartition::MakeAttributes(SharedName& name) {
+  const std::size_t before = name.memory();
+  if (!name.rest_) name.rest_ = std::make_unique<SharedName::Rest>();
+  if (!name.rest_->attributes) name.rest_->attributes = std::make_unique<Attributes>();
+  Account(before, name.memory());
+  return *name.rest_->attributes;
+}
+
+void SharedPartition::DropAttributes(SharedName& name) {
+  if (name.attributes() == nullptr) return;
+  const std::size_t before = name.memory();
+  name.rest_->attributes.reset();
+  if (!name.rest_->tree) name.rest_.reset();
+  Account(before, name.memory());
+}
+
+SharedTree& SharedPartition::MakeTree(SharedName& name) {
+  const std::size_t before = name.memory();
+  if (!name.rest_) name.rest_ = std::make_unique<SharedName::Rest>();
+  if (!name.rest_->tree) name.rest_->tree = std::make_unique<SharedTree>();
+  Account(before, name.memory());
+  return *name.rest_->tree;
+}
+
+SharedCell& SharedPartition::MakeBucket(SharedTree& tree, std::string_view key, Bucket bucket) {
+  auto found = tree.keys.find(key);
+  if (found == tree.keys.end()) {
+    found = tree.keys.try_emplace(std::string(key)).first;
+    Account(0, KeyBytes(key));
+  }
+  const auto [place, fresh] = found->second.try_emplace(bucket);
+  if (fresh) Account(0, kBucketBytes);
+  return place->second;
+}
+
+void SharedPartition::EraseBucket(SharedTree& tree, SharedTree::Keys::iterator key, Bucket bucket) {
+  const auto found = key->second.find(bucket);
+  if (found != key->second.end()) {
+    Account(kBucketBytes + found->second.cell.bytes(), 0);
+    key->second.erase(found);
+  }
+  if (!key->second.empty()) return;
+  Account(KeyBytes(key->first), 0);
+  tree.keys.erase(key);
+}
+
+void SharedPartition::ForgetTrimmed(SharedTree& tree) {
+  for (auto next = tree.keys.begin(); next != tree.keys.end();) {
+    auto& [key, buckets] = *next;
+    const auto end = buckets.lower_bound(tree.facts.watermark);
+    for (auto bucket = buckets.begin(); bucket != end; ++bucket) {
+      Account(kBucketBytes + bucket->second.cell.bytes(), 0);
+    }
+    buckets.erase(buckets.begin(), end);
+    if (buckets.empty()) Account(KeyBytes(key), 0);
+    next = buckets.empty() ? tree.keys.erase(next) : std::next(next);
   }
 }
+
+void SharedPartition::ClearTree(SharedTree& tree) {
+  for (const auto& [key, buckets] : tree.keys) {
+    for (const auto& [bucket, cell] : buckets) Account(kBucketBytes + cell.cell.bytes(), 0);
+    Account(KeyBytes(key), 0);
+  }
+  tree.keys.clear();
+}
+
+// ---- dirty ones
+
+void SharedPartition::CleanNames(std::size_t first) {
+  const auto end = dirty_names_.begin() + static_cast<std::ptrdiff_t>(first);
+  for (auto next = dirty_names_.begin(); next != end; ++next) {
+    SharedName& name = **next;
+    name.dirty_ = false;
+    if (name.empty()) EraseIfEmpty({.name = name.name(), .hash = name.HashWith(hash_seed_)});
+  }
+  dirty_names_.erase(dirty_names_.begin(), end);
+}
+
+void SharedPartition::Clean() {
+  CleanNames(dirty_names_.size());
+  dirty.Clear();
+}
+
+// ---- ids
 
 void EncodeCellId(const CellName& cell, std::string& out) {
   out.clear();

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "engine/key_record.h"
+#include "engine/shared_state.h"
 
 namespace jeton::engine {
 
@@ -335,5 +336,6 @@ void BasicTable<RecordT, kPrefixBits>::AppendFrom(std::uint64_t from, std::size_
 
 template class BasicTable<Record, 8>;
 template class BasicTable<KeyRecord, 0>;
+template class BasicTable<SharedName, 8>;
 
 }  // namespace jeton::engine

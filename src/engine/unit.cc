@@ -24,7 +24,7 @@ void Unit::Put(const Key& key, const Decimal& value, const Decimal& delta) {
 
 void Unit::PutInteger(const Key& key, CounterPlace place, std::int64_t value, std::int64_t delta) {
   if (Replica* replica = keyspace_.replica()) [[unlikely]] {
-    replica->Add(key, value, delta, bytes_);
+    replica->AddInteger(key, value, delta, bytes_);
   } else {
     EncodeIntegerMutation(key.name, value, delta, bytes_);
   }
