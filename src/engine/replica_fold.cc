@@ -62,7 +62,8 @@ void Replica::ChooseCloser(const OriginId& closed) {
 std::vector<OriginId> Replica::Abandoned() const {
   std::vector<OriginId> abandoned;
   for (const auto& [origin, node] : writers_) {
-    const bool forgotten = std::find(forgotten_.begin(), forgotten_.end(), node) != forgotten_.end();
+    const bool forgotten =
+        std::find(forgotten_.begin(), forgotten_.end(), node) != forgotten_.end();
     if (forgotten && !closed_.contains(origin)) abandoned.push_back(origin);
   }
   for (const auto& [origin, closing] : closed_) {

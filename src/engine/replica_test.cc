@@ -1,10 +1,10 @@
 // What the model of replication found (sim/replica), each told as a short session of two nodes.
-#include "engine/replica_site.h"
-
 #include <gtest/gtest.h>
 
 #include <optional>
 #include <string>
+
+#include "engine/replica_site.h"
 
 namespace jeton::engine {
 namespace {

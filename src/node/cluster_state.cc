@@ -25,8 +25,10 @@ bool Cluster::IsClusterRecord(std::string_view record) {
          (record.front() == kFrameRecord || engine::SharedReader::IsShared(ByteReader(record)));
 }
 
+// Workers refuse requests while all this is loaded, but prefetch their keys, also here.
 Status Cluster::RestoreControl(std::string_view vector) {
   if (vector.empty()) return {};
+  const std::lock_guard turn(node_.state().turn_lock);
   MakeReplica(node_.store().origin());
   if (replica_->DecodeControl(vector, false)) return {};
   return Error{ErrorKind::kCorrupt, "the head of the snapshot verifies but does not decode"};
@@ -53,6 +55,8 @@ Status Cluster::RestoreRecord(std::string_view record, WallMs now) {
 }
 
 Result<bool> Cluster::ReplayRecord(const LogRecord& record, WallMs now) {
+  if (!replica_ && record.type != RecordType::kControl) return false;
+  const std::lock_guard turn(node_.state().turn_lock);
   if (record.type == RecordType::kControl) {
     ByteReader in(record.payload);
     const char kind = in.Fixed<char>();
@@ -69,7 +73,6 @@ Result<bool> Cluster::ReplayRecord(const LogRecord& record, WallMs now) {
     replayed_ = record.lsn;
     return true;
   }
-  if (!replica_) return false;
   if (record.origin != replica_->own()) {
     // The next run. What the one before had not cut it found and cut at its start; the frame
     // follows, unless that start, too, was cut short.
