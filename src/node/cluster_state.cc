@@ -310,6 +310,9 @@ void Cluster::HoldWrites(bool hold) {
 Status Cluster::BeginState(std::string_view head) {
   if (!replica_) return Error{ErrorKind::kUnavailable, "the node is not part of a cluster"};
   const std::lock_guard turn(node_.state().turn_lock);
+  if (node_.state().disk_full.load() || node_.state().disk_failed.load()) {
+    return Error{ErrorKind::kUnavailable, "the disk has no room for a state"};
+  }
   if (!receiving_ && (replica_->HasUncut() || replica_->dirty_lazy() > 0)) {
     return Error{ErrorKind::kUnavailable, "there are changes that no peer has yet"};
   }
@@ -364,11 +367,12 @@ Status Cluster::FinishState(const crdt::VersionVector& end) {
     kept_.Clear();
     unsafe_.clear();
   }
+  // Nobody may hear that it is here before it is on the disk.
+  if (Status saved = node_.SaveNow(); !saved) return saved;
   published_ = replica_->applied().Get(replica_->own());
   published_lazy_ = replica_->applied().Get(replica_->lazy());
   durable_ = replica_->applied();
   RefreshVectors();
-  if (Status saved = node_.SaveNow(); !saved) return saved;
   receiving_ = false;
   node_.state().loading.store(false);
   return {};

@@ -320,7 +320,7 @@ void Node::Upkeep(Now now) {
   if (!ready()) return;
   WatchDisk();
   DropExpiredAndIdle(now.wall_ms);
-  command::TendTrees(*state_, *upkeep_unit_, now.wall_ms);
+  if (!state_->loading.load()) command::TendTrees(*state_, *upkeep_unit_, now.wall_ms);
   CheckSavePoints(now.wall_ms);
   const command::FsyncPolicy policy = fsync_policy();
   const LogWriter& log = store_->log();
@@ -359,6 +359,7 @@ void Node::DropExpiredAndIdle(WallMs now) {
   if (state_->disk_full.load() || state_->disk_failed.load()) return;
   for (unsigned partition = 0; partition < engine::Keyspace::kPartitions; ++partition) {
     std::shared_lock turn(state_->turn_lock);
+    if (state_->loading.load()) return;  // half of another node's state may be here
     const auto expired = keyspace_->CollectExpired(partition, now, kSweepMax);
     const auto idle = keyspace_->CollectZeros(partition, now, kSweepMax);
     if (expired.empty() && idle.empty()) continue;

@@ -91,6 +91,7 @@ void Replicator::Impl::Reset(Now now) {
   seen_durable_ = {};
   alarms_.clear();
   join_goal_ = {};
+  half_state_ = false;
   joining_ = joined_ = forgotten_ = fenced_ = reissued_ = reissued_host_ = false;
   node_ = host_.node_id();
   origin_ = host_.origin();

@@ -156,6 +156,7 @@ class Replicator::Impl {
   bool MayDonate(const Link& link) const;
   void TryState(Now now, Link& preferred, const OriginId& origin);
   void StateStep(Now now);
+  void RetryState(Now now);
   void EndState(Now now, bool success, const std::string& why);
   void OnStateBegin(Now now, Link& link, const Header& header, std::string_view payload);
   void OnStateChunk(Now now, Link& link, const Header& header, std::string_view payload);
@@ -214,6 +215,7 @@ class Replicator::Impl {
   std::optional<Incoming> incoming_;
   MonoNs state_retry_at_ = 0;
   std::int64_t state_backoff_ms_ = 0;
+  bool half_state_ = false;  // the host holds half of one: only another try helps
   std::size_t donations_ = 0;
   bool joining_ = false;
   bool joined_ = false;

@@ -51,7 +51,16 @@ void Replicator::Impl::TryState(Now now, Link& preferred, const OriginId& origin
   StateStep(now);
 }
 
+// No frame may be applied until a state is whole.
+void Replicator::Impl::RetryState(Now now) {
+  if (!half_state_ || incoming_ || now.mono_ns < state_retry_at_) return;
+  for (auto& [id, link] : links_) {
+    if (MayDonate(*link)) return TryState(now, *link, {});
+  }
+}
+
 void Replicator::Impl::StateStep(Now now) {
+  RetryState(now);
   if (!incoming_) return;
   Link* const link = Find(incoming_->link);
   if (link == nullptr || !link->Up()) return EndState(now, false, "the link was lost");
@@ -84,11 +93,13 @@ void Replicator::Impl::EndState(Now now, bool success, const std::string& why) {
   if (success) {
     ++totals_.transfer.received_total;
     state_backoff_ms_ = 0;
+    half_state_ = false;
     Note(false, "took over the state of node " + ShortName(donor) + ", " + std::to_string(bytes) +
                     " bytes");
   } else {
     ++totals_.transfer.failed_total;
     if (begun) host_.AbortState();
+    half_state_ = half_state_ || begun;
     state_backoff_ms_ = std::clamp(2 * state_backoff_ms_, kRetryMsMin, kRetryMsMax);
     state_retry_at_ = now.mono_ns + state_backoff_ms_ * kNsPerMs;
     Note(begun, "state transfer from node " + ShortName(donor) + " ended early: " + why);

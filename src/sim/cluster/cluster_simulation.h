@@ -21,7 +21,7 @@ namespace jeton::sim {
 
 struct ClusterRunOptions {
   std::uint64_t seed = 1;
-  int steps = 4000;
+  int steps = 0;  // of the phase with faults; 0: each seed draws them
   engine::ReplicaBugs bugs = {};
   bool trace = false;
 };
@@ -33,7 +33,8 @@ struct ClusterRunResult {
   std::deque<std::string> events;
   struct Counts {
     std::uint64_t requests = 0, acknowledged = 0, crashes = 0, rollbacks = 0, partitions = 0,
-                  forgets = 0, joins = 0, pieces = 0, bytes = 0, folded = 0, states = 0;
+                  forgets = 0, joins = 0, pieces = 0, bytes = 0, folded = 0, replaced = 0,
+                  disk_failures = 0, full_disks = 0;
     double virtual_seconds = 0, healing_seconds = 0;
   } counts;
 };

@@ -16,12 +16,28 @@ int Ledger::Find(const LedgerCell& cell) const {
 }
 
 int Ledger::AddOrigin(const OriginId& id) {
-  origins_.push_back({id, {}});
-  origins_.push_back({LazyOf(id), {}});
+  origins_.push_back({id, {}, {}});
+  origins_.push_back({LazyOf(id), {}, {}});
   return static_cast<int>(origins_.size()) - 2;
 }
 
-Ledger::Op& Ledger::Append(Kind kind, int origin, const Scope& scope) {
+std::size_t Ledger::operations(int origin) const {
+  return origins_[static_cast<std::size_t>(origin)].lsns.size() +
+         origins_[static_cast<std::size_t>(LazyPart(origin))].lsns.size();
+}
+
+void Ledger::MarkChanged(const Counts& from, const Counts& to, std::vector<bool>& cells) const {
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    const std::uint32_t begin = i < from.size() ? from[i] : 0;
+    if (begin > to[i]) cells.assign(cells.size(), true);
+    for (std::uint32_t op = begin; op < to[i]; ++op) {
+      const int cell = origins_[i].cells[op];
+      if (cell >= 0) cells[static_cast<std::size_t>(cell)] = true;
+    }
+  }
+}
+
+Ledger::Op& Ledger::Append(Kind kind, int origin, const Scope& scope, int cell) {
   Origin& log = origins_[static_cast<std::size_t>(origin)];
   ops_.push_back({.kind = kind,
                   .origin = origin,
@@ -29,17 +45,18 @@ Ledger::Op& Ledger::Append(Kind kind, int origin, const Scope& scope) {
                   .scope = scope,
                   .value = 0});
   log.lsns.push_back(kPending);
+  log.cells.push_back(cell);
   return ops_.back();
 }
 
 void Ledger::Add(int origin, int cell, const Scope& scope, const Decimal& delta) {
-  Append(Kind::kAdd, origin, scope).value = delta;
+  Append(Kind::kAdd, origin, scope, cell).value = delta;
   of_cell_[static_cast<std::size_t>(cell)].push_back(ops_.size() - 1);
 }
 
 void Ledger::Reset(int origin, int cell, const Scope& scope, Counts observed,
                    const crdt::Version& version, const Decimal& value) {
-  Op& op = Append(Kind::kReset, origin, scope);
+  Op& op = Append(Kind::kReset, origin, scope, cell);
   op.value = value;
   op.observed = std::move(observed);
   op.version = version;
@@ -47,12 +64,12 @@ void Ledger::Reset(int origin, int cell, const Scope& scope, Counts observed,
 }
 
 void Ledger::Epoch(int origin, std::uint64_t epoch) {
-  Append(Kind::kEpoch, origin, {.epoch = epoch});
+  Append(Kind::kEpoch, origin, {.epoch = epoch}, -1);
   scopes_.push_back(ops_.size() - 1);
 }
 
 void Ledger::TreeEpoch(int origin, const std::string& name, const Scope& scope) {
-  Append(Kind::kTreeEpoch, origin, scope).tree = name;
+  Append(Kind::kTreeEpoch, origin, scope, -1).tree = name;
   scopes_.push_back(ops_.size() - 1);
 }
 

@@ -35,6 +35,7 @@ class Ledger {
     std::uint64_t epoch = 0;
     std::uint64_t tree_epoch = 0;
     Bucket watermark = INT64_MIN;
+    friend bool operator==(const Scope&, const Scope&) = default;
   };
 
   explicit Ledger(std::vector<LedgerCell> cells) : cells_(std::move(cells)) {
@@ -59,6 +60,10 @@ class Ledger {
   // The operations of `origin` that were pending stand in the record `lsn`.
   void Logged(int origin, Lsn lsn);
 
+  // How many operations `origin` and its lazy part have.
+  std::size_t operations(int origin) const;
+  // Marks the cells that the operations between the two concern; all of them if it goes back.
+  void MarkChanged(const Counts& from, const Counts& to, std::vector<bool>& cells) const;
   // With `whole` all of the operations of that origin count.
   Counts Known(const crdt::VersionVector& vector, int whole) const;
   Decimal Expected(int cell, const Scope& scope, const Counts& known) const;
@@ -81,10 +86,11 @@ class Ledger {
   };
   struct Origin {
     OriginId id;
-    std::vector<Lsn> lsns;  // of its operations, ascending
+    std::vector<Lsn> lsns;   // of its operations, ascending
+    std::vector<int> cells;  // of its operations; -1: they change epochs
   };
 
-  Op& Append(Kind kind, int origin, const Scope& scope);
+  Op& Append(Kind kind, int origin, const Scope& scope, int cell);
   static bool IsKnown(const Op& op, const Counts& known) {
     const auto origin = static_cast<std::size_t>(op.origin);
     return origin < known.size() && op.place < known[origin];

@@ -1,0 +1,183 @@
+// What breaks in a ClusterSimulation, and comes back.
+#include <algorithm>
+
+#include "sim/cluster/cluster_simulation_internal.h"
+
+namespace jeton::sim {
+
+void ClusterSimulation::Start(std::size_t n) {
+  ClusterNode& node = *nodes_[n];
+  Life& life = lives_[n];
+  Status started = node.Start();
+  if (!started && rates_.disk > 0) {
+    // Somebody makes room, or looks after the disk.
+    Event(NameOf(n) + " does not start: " + started.error().text);
+    node.disk().SetCapacity(SimDisk::kNever);
+    node.disk().FailSync(SimDisk::kNever);
+    node.Crash(true);
+    started = node.Start();
+  }
+  if (!started) return Fail(NameOf(n) + " does not start: " + started.error().text);
+  drivers_[n] = &node.cluster();
+  const int before = life.origin;
+  life.origin = ledger_.AddOrigin(node.origin());
+  life.known = {};
+  life.seen = {};
+  life.next_tick = 0;
+  Event(NameOf(n) + " starts as " + TextOf(node.origin()) +
+        (node.replica() == nullptr
+             ? ", alone"
+             : ", one of " + std::to_string(node.replica()->members().size())));
+  if (before >= 0 && node.replica() != nullptr) {
+    const OriginId& old = ledger_.IdOf(static_cast<std::size_t>(before));
+    // What a FLUSHALL somewhere else has swept away is in no frame.
+    const bool flushed = node.replica()->epoch() > life.acknowledged_epoch;
+    if (!life.excused && !flushed && KnownVector(n).Get(old) < life.acknowledged) {
+      Fail(NameOf(n) + " has lost what it had acknowledged: LSN " +
+           std::to_string(life.acknowledged) + ", there is " +
+           std::to_string(KnownVector(n).Get(old)));
+    }
+  } else if (before >= 0) {
+    // A run of a node alone is known to nobody else; its values are those of the next run.
+    for (std::size_t cell = 0; cell < ledger_.cells().size(); ++cell) {
+      const auto shown = Shown(n, ledger_.cells()[cell]);
+      if (shown) ledger_.Add(life.origin, static_cast<int>(cell), {}, *shown);
+    }
+    ledger_.Logged(life.origin, 1);
+  }
+  life.acknowledged = life.to_acknowledge = 0;
+  life.excused = false;
+  if (life.joined && KnowsNobody(n)) Join(n);
+  Check(n, "a start");
+}
+
+void ClusterSimulation::Crash(std::size_t n) {
+  ClusterNode& node = *nodes_[n];
+  if (!node.up()) return;
+  const bool power = Chance(rates_.power);
+  Life& life = lives_[n];
+  // Without a sync before replies a power loss may take some, and so may a failed sync.
+  const bool failed = node.node().state().disk_failed.load();
+  if ((power || failed) && !node.node().sync_before_reply()) life.excused = true;
+  ++result_.counts.crashes;
+  Event(NameOf(n) + (power ? " loses its power" : " dies"));
+  drivers_[n] = nullptr;
+  network_->Died(n, mono_);
+  node.Crash(power);
+  if (life.image && Chance(rates_.back) && n != 0) {
+    Event(NameOf(n) + " gets an older disk");
+    node.SetBack(*life.image);
+    life.excused = true;
+    ++result_.counts.rollbacks;
+    for (std::size_t other = 0; other < nodes_.size(); ++other) {
+      if (nodes_[other]->up()) life.catching_up.Join(KnownVector(other));
+    }
+  }
+}
+
+void ClusterSimulation::Join(std::size_t n) {
+  if (!nodes_[n]->up()) return;
+  // By the one that is in it for certain: two pairs that have found each other stay two clusters.
+  const std::size_t other = 0;
+  if (other == n) return;
+  Event(NameOf(n) + " joins by " + std::to_string(other));
+  ++result_.counts.joins;
+  nodes_[n]->cluster().Join(nodes_[n]->now(), {{Network::HostOf(other), Network::kPort}});
+  lives_[n].joined = true;
+}
+
+void ClusterSimulation::Shift() {
+  ++result_.counts.partitions;
+  const std::uint64_t kind = prng_.Below(5);
+  Event("partition " + std::to_string(kind));
+  for (std::size_t a = 0; a < nodes_.size(); ++a) {
+    for (std::size_t b = 0; b < nodes_.size(); ++b) network_->Cut(a, b, false);
+  }
+  if (kind == 0) return;
+  const std::size_t one = AnyNode(), other = AnyNode();
+  const std::uint64_t half = prng_.Next();
+  for (std::size_t a = 0; a < nodes_.size(); ++a) {
+    for (std::size_t b = 0; b < nodes_.size(); ++b) {
+      const bool apart = (half >> a & 1) != (half >> b & 1);
+      if (kind == 1 && apart) network_->Cut(a, b, true);
+      if (kind == 2 && (half >> a & 1) && !(half >> b & 1)) network_->Cut(a, b, true);
+      if (kind == 3 && a == one) network_->Cut(a, b, true);
+      if (kind == 4 && ((a == one && b == other) || (a == other && b == one))) {
+        network_->Cut(a, b, true);
+      }
+    }
+  }
+}
+
+// A node that is down for good.
+void ClusterSimulation::Forget() {
+  const std::size_t gone = AnyNode();
+  if (gone == 0 || !lives_[gone].joined || lives_[gone].forgotten || !nodes_[gone]->up()) return;
+  std::size_t living = 0;
+  for (const Life& life : lives_) living += life.forgotten ? 0u : 1u;
+  if (living <= 2) return;
+  const NodeId id = nodes_[gone]->cluster().node_id();
+  const auto state_at = [&](ClusterNode& node) -> std::optional<replication::MemberState> {
+    const auto& members = node.cluster().replicator().members();
+    const auto found = members.find(id);
+    if (found == members.end()) return std::nullopt;
+    return found->second.state;
+  };
+  const auto by = std::find_if(nodes_.begin(), nodes_.end(), [&](const auto& node) {
+    return node.get() != nodes_[gone].get() && node->up() && node->replica() != nullptr &&
+           state_at(*node) == replication::MemberState::kMember;
+  });
+  if (by == nodes_.end()) return;
+  Crash(gone);
+  const Status posted = (*by)->cluster().Forget(HexOf(id));
+  (*by)->cluster().Tick((*by)->now());
+  lives_[gone].forgotten = state_at(**by) == replication::MemberState::kForgotten;
+  Event(NameOf(gone) + (lives_[gone].forgotten ? " is forgotten" : " is not forgotten"));
+  if (lives_[gone].forgotten) ++result_.counts.forgets;
+}
+
+// Another machine takes the address of one that is forgotten.
+void ClusterSimulation::Replace(std::size_t n) {
+  Event(NameOf(n) + " is replaced");
+  ++result_.counts.replaced;
+  MakeNode(n);
+  Advance(0);
+  Start(n);
+  if (result_.ok) Join(n);
+}
+
+void ClusterSimulation::BreakDisk(std::size_t n) {
+  SimDisk& disk = nodes_[n]->disk();
+  if (Chance(0.3)) {
+    Event("a sync of node " + std::to_string(n) + " will fail");
+    disk.FailSync(prng_.Below(5));
+    ++result_.counts.disk_failures;
+  } else {
+    const bool full = Chance(0.6);
+    Event("the disk of node " + std::to_string(n) + (full ? " fills up" : " has space"));
+    disk.SetCapacity(full ? disk.used_bytes() + prng_.Below(4000) : SimDisk::kNever);
+    if (full) ++result_.counts.full_disks;
+  }
+}
+
+void ClusterSimulation::Break() {
+  const std::size_t n = AnyNode();
+  const bool failed = nodes_[n]->up() && nodes_[n]->node().state().disk_failed.load();
+  if (Chance(rates_.crash * static_cast<double>(nodes_.size())) || (failed && Chance(0.1))) {
+    Crash(n);
+  }
+  if (Chance(rates_.partition)) Shift();
+  if (Chance(rates_.partition)) network_->ResetSome(0.5);
+  if (Chance(rates_.disk)) BreakDisk(n);
+  if (Chance(rates_.forget)) Forget();
+  if (lives_[n].forgotten && Chance(0.01)) Replace(n);
+  if (Chance(rates_.jump)) {
+    lives_[n].skew += prng_.Between(-600'000, 600'000);
+    Event("the clock of node " + std::to_string(n) + " jumps");
+  }
+  if (Chance(0.002) && nodes_[n]->up()) lives_[n].image = nodes_[n]->disk().TakeImage();
+  if (!nodes_[n]->up() && !lives_[n].forgotten && Chance(0.02)) Start(n);
+  if (n != 0 && nodes_[n]->up() && !lives_[n].joined && Chance(0.01)) Join(n);
+}
+
+}  // namespace jeton::sim
