@@ -34,6 +34,7 @@ void ForEachKey(const Tree& tree, std::size_t count, KeyOf key_of, Use use) {
       tree.Prefetch(keys[i]);
     }
     for (std::size_t i = 0; i < size; ++i) tree.PrefetchRecord(keys[i]);
+    for (std::size_t i = 0; i < size; ++i) tree.PrefetchNewest(keys[i]);
     for (std::size_t i = 0; i < size; ++i) use(begin + i, keys[i]);
   }
 }
@@ -226,6 +227,7 @@ Status AddAll(Context& ctx, TreePlace& place, std::span<const TreeAdd> adds,
       tree.Prefetch(batch[i].key);
     }
     for (std::size_t i = 0; i < size; ++i) tree.PrefetchRecord(batch[i].key);
+    for (std::size_t i = 0; i < size; ++i) tree.PrefetchNewest(batch[i].key);
     ctx.unit.AddToBuckets(place.name, tree, {batch.data(), size});
     if (values == nullptr) continue;
     for (std::size_t i = 0; i < size; ++i) values->push_back(batch[i].value);

@@ -73,6 +73,13 @@ class KeyRecord {
   // The sum over a range of buckets.
   Sum SumIn(const BucketRange& range) const;
 
+  // Brings the newest bucket and its value towards the cache, where they are not beside the head.
+  void PrefetchNewest() const {
+    if (IsSingle()) return;
+    const Index newest = count() - 1;
+    __builtin_prefetch(bytes() + BucketsOffset() + newest * bucket_size());
+    __builtin_prefetch(bytes() + ValuesOffset() + newest * value_size(), 1);
+  }
   // Adds to a bucket that is there. Empty, and nothing changed, if that takes more than a load and
   // a store: the bucket is not there, or a number would need more bytes.
   std::optional<std::int64_t> AddInPlace(Bucket bucket, std::int64_t delta);

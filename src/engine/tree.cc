@@ -80,7 +80,7 @@ Decimal Tree::SumOf(const BucketRange& range) const {
 }
 
 std::optional<KeyView> Tree::Find(const TreeKey& key) const {
-  const KeyTable::Slot* slot = table_->Find(key.hash, key);
+  const KeyTable::Slot* slot = table_->Find(key.hash, key, key.hint);
   if (slot == nullptr) return std::nullopt;
   const KeyView view(*KeyTable::RecordAt(*slot), watermark_);
   if (!view.exists()) return std::nullopt;
@@ -93,7 +93,7 @@ Decimal Tree::Get(const TreeKey& key, Bucket bucket) const {
 }
 
 Decimal Tree::SumOf(const TreeKey& key, const BucketRange& range) const {
-  const KeyTable::Slot* slot = table_->Find(key.hash, key);
+  const KeyTable::Slot* slot = table_->Find(key.hash, key, key.hint);
   if (slot == nullptr) return {};
   const BucketRange live{std::max(range.first, watermark_), range.last};
   return KeyTable::RecordAt(*slot)->SumIn(live).value();
@@ -229,7 +229,7 @@ std::uint64_t Tree::Reset() {
 
 // The key's slot, with nothing before the watermark in its record; null if it is not there.
 KeyTable::Slot* Tree::FindPruned(const TreeKey& key) {
-  KeyTable::Slot* slot = table_->Find(key.hash, key);
+  KeyTable::Slot* slot = table_->Find(key.hash, key, key.hint);
   if (slot == nullptr || watermark_ == kNoWatermark) return slot;
   if (KeyTable::RecordAt(*slot)->first() >= watermark_) return slot;
   return PruneSlot(key.hash, slot) ? slot : nullptr;
@@ -304,8 +304,11 @@ bool Tree::Prune(std::size_t max_keys) {
   std::string text;
   for (const KeyTable::Walked& walked : records) {
     if (walked.record->first() >= watermark_) continue;
-    TreeKey key{
-        .text = {}, .number = 0, .is_number = walked.record->IsNumber(), .hash = walked.hash};
+    TreeKey key{.text = {},
+                .number = 0,
+                .is_number = walked.record->IsNumber(),
+                .hash = walked.hash,
+                .hint = nullptr};
     if (key.is_number) {
       key.number = walked.record->Number();
     } else {

@@ -18,6 +18,8 @@ struct TreeKey {
   std::uint64_t number = 0;
   bool is_number = false;
   std::uint64_t hash = 0;
+  // Where PrefetchRecord saw it. It saves a search if it is still there, and is checked.
+  const std::uint64_t* hint = nullptr;
 };
 
 inline std::optional<std::uint64_t> ParseCanonicalNumber(std::string_view text) {
