@@ -295,8 +295,9 @@ Result<LogWriter::Segment> LogWriter::AllocateSegment(std::uint64_t seq, std::ui
   if (status) status = (*file)->Sync();
   if (status) status = directory_.SyncDirectory("wal");
   if (!status) {
-    // An empty or short spare would be harmless; it only should not hold space.
-    (void)directory_.Remove(path);
+    // An empty spare is harmless; it only should not hold space. To remove it might leave a gap:
+    // an earlier run may have made the ones behind it.
+    (void)(*file)->Truncate(0);
     return status.error();
   }
   Segment segment;
