@@ -81,7 +81,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   // Forget all: the snapshot was damaged.
   void RestoreReset();
   // The log is open for the new run, which appends its first records here.
-  Status BeginRun(const std::optional<OriginId>& last_origin, Lsn last_lsn);
+  Status BeginRun();
   // After the ORIGIN record of the new run is in the log.
   void CloseOldRuns();
   // After that; reads the `nodes` file.

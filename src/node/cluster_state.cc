@@ -125,10 +125,12 @@ std::optional<std::string> Cluster::CutLazyTail() {
   return replica_->CutLazy(std::max(replayed_, replica_->applied().Get(replica_->lazy()) + 1));
 }
 
-Status Cluster::BeginRun(const std::optional<OriginId>& last_origin, Lsn) {
+// The log may end with the header of a run that has died before its first record: what the one
+// before it had not cut is still to be told.
+Status Cluster::BeginRun() {
   recovering_ = false;
   if (!replica_) return {};
-  if (last_origin && *last_origin == replica_->own()) KeepTails();
+  KeepTails();
   for (const Tail& tail : tails_) AppendFrame(tail.origin, tail.to, *tail.bytes, false);
   tails_.clear();
   replica_->NextRun(node_.store().origin());

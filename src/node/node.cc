@@ -169,7 +169,7 @@ Result<RecoveryReport> Node::Recover() {
     if (Status restored = RestoreKarmaDumps(); !restored) return restored.error();
   }
   if (cluster_) {
-    if (Status begun = cluster_->BeginRun(report->last_origin, report->last_lsn); !begun) {
+    if (Status begun = cluster_->BeginRun(); !begun) {
       return begun.error();
     }
   }

@@ -100,6 +100,7 @@ void ClusterSimulation::Write(std::size_t n) {
   if (!there && !makes && request.kind != Kind::kFlushAll) return;
   const std::vector<int> of_key = CellsOfKey(n, request.cell);
   const bool expired = !in_tree && !request.cell.name.empty() && HasExpired(n, request.cell.name);
+  const Lsn lsn_before = node.node().appended_lsn();
   const std::vector<std::string_view> views(request.words.begin(), request.words.end());
   ++result_.counts.requests;
   const std::string reply = node.Request(views);
@@ -122,8 +123,10 @@ void ClusterSimulation::Write(std::size_t n) {
   const bool done = !refused && (!expired || adds || request.kind == Kind::kSet);
   if (done) Note(n, request, before, of_key);
   ledger_.Logged(lives_[n].origin, lsn);
-  // What a node alone has acknowledged may be part of the next run's begin.
-  lives_[n].to_acknowledge = refused || node.replica() == nullptr ? 0 : lsn;
+  // What a node alone has acknowledged may be part of the next run's begin. A request that changed
+  // nothing waits for nothing; one that did may share the record of the one before.
+  const bool changed = lsn > lsn_before || (done && makes);
+  lives_[n].to_acknowledge = refused || !changed || node.replica() == nullptr ? 0 : lsn;
   if (node.replica() != nullptr) lives_[n].to_acknowledge_epoch = node.replica()->epoch();
   Check(n, "a request");
 }
