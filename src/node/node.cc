@@ -97,8 +97,9 @@ Result<std::unique_ptr<Node>> Node::Open(Environment environment) {
 }
 
 Result<RecoveryReport> Node::Recover() {
-  loading_start_ms_ = environment_.wall_now();
-  loading_start_ns_ = environment_.mono_now();
+  const WallMs start_ms = environment_.wall_now();
+  loading_start_ms_.store(start_ms);
+  loading_start_ns_.store(environment_.mono_now());
   const auto may_go_on = [this]() -> Status {
     if (!state_->shutting_down.load(std::memory_order_relaxed)) return {};
     return Error{ErrorKind::kUnavailable, "it was told to end while loading"};
@@ -109,10 +110,10 @@ Result<RecoveryReport> Node::Recover() {
                        "the data is that of a node with peers, which are not supported here"};
   int tenths_told = 0;
   RecoveryHandler handler;
-  handler.on_reset = [this] {
+  handler.on_reset = [this, start_ms] {
     // Workers refuse requests while it loads, but prefetch their keys.
     const std::lock_guard turn(state_->turn_lock);
-    keyspace_->Apply({.type = engine::MutationType::kFlush}, {}, loading_start_ms_);
+    keyspace_->Apply({.type = engine::MutationType::kFlush}, {}, start_ms);
     if (cluster_) cluster_->RestoreReset();
   };
   handler.on_snapshot = [&](std::string_view vector) -> Status {
@@ -123,11 +124,11 @@ Result<RecoveryReport> Node::Recover() {
   };
   handler.threads = environment_.load_threads;
   handler.on_snapshot_block = [&](const SnapshotBlock& block) -> Status {
-    engine::Loader loader(*keyspace_, loading_start_ms_, block.partition, block.partition_records);
+    engine::Loader loader(*keyspace_, start_ms, block.partition, block.partition_records);
     for (const std::string_view record : block.records) {
       if (cluster_ && Cluster::IsClusterRecord(record)) {
         loader.Flush();
-        if (Status restored = cluster_->RestoreRecord(record, loading_start_ms_); !restored) {
+        if (Status restored = cluster_->RestoreRecord(record, start_ms); !restored) {
           return restored;
         }
       } else if (!loader.Apply(record)) {
@@ -138,13 +139,13 @@ Result<RecoveryReport> Node::Recover() {
     return may_go_on();
   };
   bool started_before = false;
-  engine::Replay replay(*keyspace_, loading_start_ms_, environment_.load_threads);
+  engine::Replay replay(*keyspace_, start_ms, environment_.load_threads);
   handler.on_log_pause = [&] { replay.Flush(); };
   handler.on_log_record = [&](const LogRecord& record) -> Status {
     if (record.type == RecordType::kOrigin) started_before = true;
     if (cluster_) {
       if (record.type == RecordType::kControl) replay.Flush();
-      const auto taken = cluster_->ReplayRecord(record, loading_start_ms_);
+      const auto taken = cluster_->ReplayRecord(record, start_ms);
       if (!taken) return taken.error();
       if (*taken) return may_go_on();
     }
@@ -163,7 +164,7 @@ Result<RecoveryReport> Node::Recover() {
   auto report = store_->Recover(handler);
   if (!report) return report;
   const double seconds =
-      static_cast<double>(environment_.mono_now() - loading_start_ns_) / kNsPerSecond;
+      static_cast<double>(environment_.mono_now() - loading_start_ns_.load()) / kNsPerSecond;
   recovery_line_ = DescribeRecovery(*report, seconds);
   if (report->snapshot == 0 && !started_before) {
     if (Status restored = RestoreKarmaDumps(); !restored) return restored.error();
@@ -419,7 +420,7 @@ command::PersistenceStatus Node::persistence() const {
   status.loading = !ready();
   status.loading_bytes_done = loading_done_.load();
   status.loading_bytes_total = loading_total_.load();
-  status.loading_start_ms = loading_start_ms_;
+  status.loading_start_ms = loading_start_ms_.load();
   status.recovery_report = status.loading ? std::string() : recovery_line_;
   status.snapshot_running = snapshotter_.running();
   status.last_snapshot_ok = snapshotter_.last_ok();
@@ -429,7 +430,7 @@ command::PersistenceStatus Node::persistence() const {
   status.changes_since_save = state_->changes_since_save.load();
   if (status.loading) {
     const double spent =
-        static_cast<double>(environment_.mono_now() - loading_start_ns_) / kNsPerSecond;
+        static_cast<double>(environment_.mono_now() - loading_start_ns_.load()) / kNsPerSecond;
     const auto done = static_cast<double>(status.loading_bytes_done);
     const auto total = static_cast<double>(status.loading_bytes_total);
     status.loading_eta_seconds = done > 0 ? spent * (total - done) / done : 1;

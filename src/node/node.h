@@ -168,8 +168,8 @@ class Node final : public command::Host, public command::LogSink {
   std::atomic<bool> change_unlogged_{false};  // memory holds a change that the log refused
   std::atomic<MonoNs> last_sync_ns_{0};
   std::atomic<std::uint64_t> loading_done_{0}, loading_total_{0};
-  WallMs loading_start_ms_ = 0;
-  MonoNs loading_start_ns_ = 0;
+  std::atomic<WallMs> loading_start_ms_{0};  // the workers tell of it
+  std::atomic<MonoNs> loading_start_ns_{0};
   std::string recovery_line_;
 };
 

@@ -179,6 +179,16 @@ class Load:
         eventually(lambda: self.ledger.count() >= goal, f"{more} more increments", seconds)
 
 
+def ready(look: Callable[[], Any]) -> Any:
+    """What look() says; nothing while a node copies the data of the others."""
+    try:
+        return look()
+    except ReplyError as error:
+        if not str(error).startswith("LOADING"):
+            raise
+        return None
+
+
 class ClusterTest(harness.SystemTest):
     def setUp(self) -> None:
         super().setUp()
@@ -227,9 +237,10 @@ class ClusterTest(harness.SystemTest):
 
     def poll(self, look: Callable[[], Any], what: str, servers: Sequence[Server],
              seconds: float = CONVERGE_SECONDS) -> None:
-        """Like eventually(), but a failure shows what the nodes say of themselves."""
+        """Like eventually(), but a failure shows what the nodes say of themselves, and a node that
+        is not ready is asked again."""
         try:
-            eventually(look, what, seconds)
+            eventually(lambda: ready(look), what, seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.portrait(servers)}") from None
 
@@ -267,7 +278,7 @@ class ClusterTest(harness.SystemTest):
                 seen.append(self.call(server, "GET", name))
             return all(one == value for one in seen)
         try:
-            eventually(equal, "equal values", CONVERGE_SECONDS)
+            eventually(lambda: ready(equal), "equal values", CONVERGE_SECONDS)
         except AssertionError:
             raise AssertionError(f"{name} should be {value} everywhere, is {seen}\n"
                                  f"{self.portrait(servers)}") from None
