@@ -113,6 +113,55 @@ BENCHMARK(BM_Increment)
     ->Args({10'000'000, 2})
     ->Args({10'000'000, 3});
 
+// As a worker does it: slots and records are fetched for 16 names at once, some groups before their
+// use, and the partitions of 16 counters stay locked together.
+void BM_IncrementInGroups(benchmark::State& state) {
+  constexpr std::size_t kGroup = 16;
+  constexpr std::size_t kGroups = 8;
+  const auto names = static_cast<std::uint64_t>(state.range(0));
+  const auto slots_ahead = static_cast<std::size_t>(state.range(1));
+  const auto records_ahead = static_cast<std::size_t>(state.range(2));
+  Counters& counters = CountersOf(names);
+  Keyspace& keyspace = *counters.keyspace;
+  WatchTable watches;
+  Unit unit(keyspace, watches);
+  constexpr std::size_t kRequests = 1 << 20;
+  const Requests requests(names, kRequests);
+  Key keys[kGroups][kGroup] = {};
+  std::size_t group = 0;
+  for (auto _ : state) {
+    Key(&coming)[kGroup] = keys[(group + slots_ahead) % kGroups];
+    const std::size_t first = (group + slots_ahead) * kGroup % kRequests;
+    for (std::size_t i = 0; i < kGroup; ++i) coming[i] = keyspace.MakeKey(requests[first + i]);
+    keyspace.PrefetchSlots(coming);
+    keyspace.PrefetchRecords(keys[(group + records_ahead) % kGroups]);
+    SpinLock* locks[kGroup];
+    std::size_t locked = 0;
+    for (const Key& key : keys[group % kGroups]) {
+      SpinLock& lock = keyspace.LockOf(Keyspace::PartitionOf(key));
+      if (lock.try_lock()) locks[locked++] = &lock;
+    }
+    for (const Key& key : keys[group % kGroups]) {
+      if (CounterPlace place = keyspace.FindInteger(key, 0))
+        unit.PutInteger(key, place, *place + 1, 1);
+    }
+    while (locked > 0) locks[--locked]->unlock();
+    unit.Clear();
+    ++group;
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kGroup));
+}
+BENCHMARK(BM_IncrementInGroups)
+    ->ArgNames({"counters", "slots", "records"})
+    ->Args({1'000'000, 2, 1})
+    ->Args({1'000'000, 4, 1})
+    ->Args({1'000'000, 4, 2})
+    ->Args({1'000'000, 6, 2})
+    ->Args({10'000'000, 2, 1})
+    ->Args({10'000'000, 4, 1})
+    ->Args({10'000'000, 4, 2})
+    ->Args({10'000'000, 6, 2});
+
 void BM_Scan(benchmark::State& state) {
   Keyspace& keyspace = *CountersOf(10'000'000).keyspace;
   std::uint64_t cursor = 0;

@@ -128,9 +128,25 @@ void Keyspace::PrefetchRecord(Key& key) const {
   if (replica_ != nullptr) replica_->PrefetchRecord(key);
 }
 
+void Keyspace::PrefetchSlots(std::span<const Key> keys) const {
+  std::uint64_t before = 0;
+  for (const Key& key : keys) {
+    if (key.hash != before && key.hash != 0) At(key).table().Prefetch(key.hash);
+    before = key.hash;
+  }
+}
+
+void Keyspace::PrefetchRecords(std::span<Key> keys) const {
+  std::uint64_t before = 0;
+  for (Key& key : keys) {
+    if (key.hash != before && key.hash != 0) key.hint = At(key).table().PrefetchRecord(key.hash);
+    before = key.hash;
+  }
+}
+
 void Keyspace::Prefetch(std::span<Key> keys) const {
-  for (const Key& key : keys) Prefetch(key);
-  for (Key& key : keys) PrefetchRecord(key);
+  PrefetchSlots(keys);
+  PrefetchRecords(keys);
 }
 
 std::optional<Entry> Keyspace::Find(const Key& key, WallMs now) const {

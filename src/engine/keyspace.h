@@ -136,6 +136,11 @@ class Keyspace {
   // Brings the key's record towards the cache, once its slot is there, and notes the slot in the
   // key. Needs no lock either.
   void PrefetchRecord(Key& key) const;
+  // The same for several at once: without other work in between the processor looks up several
+  // addresses at the same time. Equal keys that follow each other are fetched once, and those
+  // without a hash not at all.
+  void PrefetchSlots(std::span<const Key> keys) const;
+  void PrefetchRecords(std::span<Key> keys) const;
   // Both for all of these keys; best for about a hundred.
   void Prefetch(std::span<Key> keys) const;
 

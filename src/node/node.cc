@@ -15,6 +15,8 @@ namespace {
 
 // Names that one sweep of one partition takes, so that a flood of expiries is spread out.
 constexpr std::size_t kSweepMax = 1000;
+// Bytes of the log that upkeep leaves to the kernel, whatever the policy.
+constexpr std::uint64_t kUnsyncedMax = 8u << 20;
 
 // The payload of an ORIGIN record, docs/formats/log.md: the previous run, which this one takes
 // over.
@@ -267,8 +269,16 @@ Lsn Node::AppendRecord(RecordType type, std::string_view payload) {
 
 Status Node::FlushLog(bool sync) {
   if (!ready() && !restoring_) return {};
-  std::lock_guard guard(flush_mutex_);
-  Status flushed = store_->log().Flush(sync);
+  Status flushed;
+  LogWriter::SyncPoint point;
+  {
+    std::lock_guard guard(flush_mutex_);
+    flushed = store_->log().Flush(false);
+    if (flushed && sync) point = store_->log().PointToSync();
+  }
+  // Without the mutex: whoever only writes, which is the worker unless it is `always`, does not
+  // wait for the disk.
+  if (flushed) flushed = store_->log().SyncUpTo(point);
   if (sync) last_sync_ns_.store(environment_.mono_now());
   if (flushed) return flushed;
   if (flushed.error().kind == ErrorKind::kNoSpace) {
@@ -329,6 +339,10 @@ void Node::Upkeep(Now now) {
     if (log.appended_lsn() > log.durable_lsn()) environment_.wake_log();
   } else if (policy == command::FsyncPolicy::kEverySecond &&
              now.mono_ns - last_sync_ns_.load() >= kNsPerSecond) {
+    (void)FlushLog(true);
+  } else if (log.bytes_written() - synced_bytes_ >= kUnsyncedMax) {
+    // The worker that fills a segment has to sync it: it should not find all of it unsynced.
+    synced_bytes_ = log.bytes_written();
     (void)FlushLog(true);
   } else if (log.appended_lsn() > log.written_lsn()) {
     (void)FlushLog(false);

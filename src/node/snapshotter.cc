@@ -74,10 +74,9 @@ Status Snapshotter::Begin(bool lock_turn) {
   Cluster* cluster = node_.peers();
   const bool clustered = node_.keyspace().replica() != nullptr;
   std::unique_lock turn(node_.state().turn_lock, std::defer_lock);
-  if (clustered && lock_turn) {
-    if (Status flushed = node_.FlushLog(true); !flushed) return flushed;
-    turn.lock();
-  }
+  // What is synced now, while others go on, need not be when all wait for the log to be rotated.
+  if (Status flushed = node_.FlushLog(true); !flushed) return flushed;
+  if (clustered && lock_turn) turn.lock();
   std::string vector;
   if (clustered && node_.keyspace().replica() != nullptr) {
     vector = cluster->CutForSnapshot();
@@ -130,7 +129,6 @@ Status Snapshotter::Finish() {
   scan_.reset();
   if (!finished) return finished.error();
   if (Status flushed = node_.FlushLog(true); !flushed) return flushed;
-  std::lock_guard flush(node_.flush_mutex());
   return node_.store().InstallSnapshot(*finished);
 }
 

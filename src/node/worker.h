@@ -108,7 +108,6 @@ class Worker {
     std::uint32_t argument_count = 0;
     std::size_t input_end = 0;  // how much input is used up once it has run
     const command::Command* command = nullptr;
-    engine::Key key = {};
   };
 
   void Queue(Connection& connection);
@@ -122,7 +121,7 @@ class Worker {
   void FetchRecords(std::size_t next);
   void RunBatch(Now now);
   std::size_t RunHot(std::size_t first, Now now);
-  void ExecuteOne(const Request& request, Now now);
+  void ExecuteOne(const Request& request, const engine::Key& key, Now now);
   void FinishTurn(Now now);
   bool ContinueQuery(Connection& connection, Now now);
   void ServeHttp(Connection& connection, Now now);
@@ -153,7 +152,8 @@ class Worker {
   std::vector<Connection*> timed_;           // have an idle query with a deadline
   std::vector<std::string_view> arguments_;  // of all requests of the batch
   std::vector<Request> requests_;
-  std::size_t slots_fetched_ = 0;    // of requests_: how many have their slots fetched ahead ...
+  std::vector<engine::Key> keys_;    // the first key of each of them
+  std::size_t slots_fetched_ = 0;    // of keys_: how many have their slots fetched ahead ...
   std::size_t records_fetched_ = 0;  // ... and how many their records, which come later
   bool gates_failed_ = false;
   std::size_t held_back_ = 0;  // how often a request had to wait for the end of a CLIENT PAUSE

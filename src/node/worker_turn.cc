@@ -112,6 +112,7 @@ void Worker::AddRequest(Connection& connection, std::size_t first_argument, std:
   request.first_argument = static_cast<std::uint32_t>(first_argument);
   request.argument_count = static_cast<std::uint32_t>(arguments_.size() - first_argument);
   request.input_end = input_end;
+  engine::Key& key = keys_.emplace_back();
   if (request.argument_count == 0) return;
   const std::span args(arguments_.data() + first_argument, request.argument_count);
   request.command = CommandOf(args);
@@ -120,14 +121,14 @@ void Worker::AddRequest(Connection& connection, std::size_t first_argument, std:
     return;
   const std::string_view name = args[static_cast<std::size_t>(request.command->first_key)];
   if (requests_.size() > 1) {
-    const engine::Key& before = requests_[requests_.size() - 2].key;
+    const engine::Key& before = keys_[keys_.size() - 2];
     if (before.hash != 0 && SameText(before.name, name)) {  // a hot counter, fetched already
-      request.key = {.name = name, .hash = before.hash};
+      key = {.name = name, .hash = before.hash};
       return;
     }
   }
-  request.key = node_.keyspace().MakeKey(name);
-  if (requests_.size() - slots_fetched_ >= kFetchedAtOnce) FetchSlots();
+  key = node_.keyspace().MakeKey(name);
+  if (keys_.size() - slots_fetched_ >= kFetchedAtOnce) FetchSlots();
 }
 
 // Most requests name the command of the one before.
@@ -141,29 +142,19 @@ const command::Command* Worker::CommandOf(std::span<const std::string_view> args
   return dispatcher_.Resolve(args);
 }
 
-// Not those of a counter that the request before it is about, too: they were fetched with that.
 void Worker::FetchSlots() {
-  const engine::Keyspace& keyspace = node_.keyspace();
-  std::uint64_t before = slots_fetched_ == 0 ? 0 : requests_[slots_fetched_ - 1].key.hash;
-  for (; slots_fetched_ < requests_.size(); ++slots_fetched_) {
-    const engine::Key& key = requests_[slots_fetched_].key;
-    if (key.hash != before && key.hash != 0) keyspace.Prefetch(key);
-    before = key.hash;
-  }
+  node_.keyspace().PrefetchSlots(std::span(keys_).subspan(slots_fetched_));
+  slots_fetched_ = keys_.size();
 }
 
-// Before the request at `next` runs: sees to it that the records it and the following ones need are
-// on their way.
+// Before the request at `next` runs: sees to it that the records that it and the following ones
+// need are on their way.
 void Worker::FetchRecords(std::size_t next) {
   if (next + kRecordAhead < records_fetched_) return;
-  const std::size_t end = std::min(requests_.size(), next + kRecordAhead + kFetchedAtOnce);
-  const engine::Keyspace& keyspace = node_.keyspace();
-  std::uint64_t before = records_fetched_ == 0 ? 0 : requests_[records_fetched_ - 1].key.hash;
-  for (; records_fetched_ < end; ++records_fetched_) {
-    engine::Key& key = requests_[records_fetched_].key;
-    if (key.hash != before && key.hash != 0) keyspace.PrefetchRecord(key);
-    before = key.hash;
-  }
+  const std::size_t end = std::min(keys_.size(), next + kRecordAhead + kFetchedAtOnce);
+  node_.keyspace().PrefetchRecords(
+      std::span(keys_).subspan(records_fetched_, end - records_fetched_));
+  records_fetched_ = end;
 }
 
 void Worker::ExecuteAll(Now now) {
@@ -195,10 +186,12 @@ void Worker::RunBatch(Now now) {
     next = RunHot(first, now);
     if (next > first) continue;
     FetchRecords(next);
-    ExecuteOne(requests_[next++], now);
+    ExecuteOne(requests_[next], keys_[next], now);
+    ++next;
   }
   slots_fetched_ = records_fetched_ = 0;
   requests_.clear();
+  keys_.clear();
   arguments_.clear();
 }
 
@@ -215,7 +208,7 @@ std::size_t Worker::RunHot(std::size_t first, Now now) {
     const Request& request = requests_[i];
     if (request.command == nullptr || request.command->hot == command::HotForm::kNone) break;
     const std::span args(arguments_.data() + request.first_argument, request.argument_count);
-    if (!hot.Execute(*request.command, args, request.key)) break;
+    if (!hot.Execute(*request.command, args, keys_[i])) break;
   }
   if (i == first) return first;
   hot.End(connection.out);
@@ -225,7 +218,7 @@ std::size_t Worker::RunHot(std::size_t first, Now now) {
   return i;
 }
 
-void Worker::ExecuteOne(const Request& request, Now now) {
+void Worker::ExecuteOne(const Request& request, const engine::Key& key, Now now) {
   Connection& connection = *request.connection;
   if (connection.dead || connection.close_when_sent || connection.Waits()) return;
   if (request.argument_count == 0) {
@@ -243,7 +236,7 @@ void Worker::ExecuteOne(const Request& request, Now now) {
   }
   Reply reply(connection.out,
               connection.session.resp == 3 ? ReplyFormat::kResp3 : ReplyFormat::kResp2);
-  dispatcher_.Execute(connection.session, args, now, reply, request.command, request.key);
+  dispatcher_.Execute(connection.session, args, now, reply, request.command, key);
   connection.consumed = request.input_end;
   if (connection.session.query == nullptr) ++connection.turn_replies;
   if (connection.session.close_after_reply) connection.close_when_sent = true;

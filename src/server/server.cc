@@ -22,6 +22,7 @@ namespace jeton::server {
 namespace {
 
 constexpr auto kUpkeepInterval = std::chrono::milliseconds(100);
+constexpr auto kSnapshotPauseMax = std::chrono::milliseconds(10);  // between two of its slices
 
 Result<std::string> ReadTextFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -301,12 +302,20 @@ void Server::RunUpkeep() {
     }
     upkeep_woken_ = false;
     lock.unlock();
-    if (node_->snapshot_wanted()) node_->SnapshotStep();
+    auto pause = std::chrono::steady_clock::duration::zero();
+    if (node_->snapshot_wanted()) {
+      const auto begin = std::chrono::steady_clock::now();
+      node_->SnapshotStep();
+      pause = std::min<std::chrono::steady_clock::duration>(
+          std::chrono::steady_clock::now() - begin, kSnapshotPauseMax);
+    }
     if (std::chrono::steady_clock::now() >= next_upkeep) {
       node_->Upkeep(node_->now());
       next_upkeep = std::chrono::steady_clock::now() + kUpkeepInterval;
     }
     lock.lock();
+    // A snapshot takes half of a core at most: a worker may have to share it.
+    if (pause.count() > 0) upkeep_wakes_.wait_for(lock, pause, [this] { return upkeep_stop_; });
   }
 }
 

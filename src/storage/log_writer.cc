@@ -120,7 +120,7 @@ Status LogWriter::Flush(bool sync) {
   if (sync && durable_lsn() < written_lsn()) {
     if (Status status = SyncCurrent(); !status) return status;
   }
-  state_.store(State::kOk, std::memory_order_release);
+  NoteSpace();
   if (spares_.size() < options_.segments_ahead && HasSpace()) {
     // No space for a spare is not this flush's failure: HasSpace() tells.
     Status status = TopUp();
@@ -196,10 +196,10 @@ Status LogWriter::WriteRun(std::size_t size, Lsn last) {
 // After a short write: what came to the disk of it is cut off, so that nothing of it can be found
 // behind the records that will be written there later.
 Status LogWriter::CutBack(const Error& cause) {
-  Status status = current_->file->Truncate(current_->offset);
-  if (status) status = current_->file->Sync();
-  if (!status) return Fail(status.error());
-  durable_lsn_.store(written_lsn(), std::memory_order_release);
+  if (Status status = current_->file->Truncate(current_->offset); !status) {
+    return Fail(status.error());
+  }
+  if (Status status = SyncFile(*current_->file, written_lsn()); !status) return status;
   current_->allocated = current_->offset;
   return Full(cause);
 }
@@ -214,11 +214,35 @@ Status LogWriter::RestoreAllocation() {
 }
 
 Status LogWriter::SyncCurrent() {
-  if (current_) {
-    if (Status status = current_->file->Sync(); !status) return Fail(status.error());
-    syncs_.fetch_add(1, std::memory_order_relaxed);
+  if (!current_) {
+    const std::lock_guard guard(sync_mutex_);
+    durable_lsn_.store(written_lsn(), std::memory_order_release);
+    return {};
   }
-  durable_lsn_.store(written_lsn(), std::memory_order_release);
+  if (Status status = SyncFile(*current_->file, written_lsn()); !status) return status;
+  syncs_.fetch_add(1, std::memory_order_relaxed);
+  return {};
+}
+
+// Whatever was written before `written` and is not in this file was synced when its own was sealed.
+Status LogWriter::SyncFile(File& file, Lsn written) {
+  const std::lock_guard guard(sync_mutex_);
+  if (state() == State::kFailed) return error();
+  if (Status status = file.Sync(); !status) return Fail(status.error());
+  if (durable_lsn() < written) durable_lsn_.store(written, std::memory_order_release);
+  return {};
+}
+
+LogWriter::SyncPoint LogWriter::PointToSync() const {
+  if (!current_ || durable_lsn() >= written_lsn()) return {};
+  return {current_->file, written_lsn()};
+}
+
+Status LogWriter::SyncUpTo(const SyncPoint& point) {
+  // It may have been sealed meanwhile, and synced for that.
+  if (!point.file || durable_lsn() >= point.lsn) return {};
+  if (Status status = SyncFile(*point.file, point.lsn); !status) return status;
+  syncs_.fetch_add(1, std::memory_order_relaxed);
   return {};
 }
 
@@ -318,7 +342,7 @@ Status LogWriter::TopUp() {
     spares_.push_back(std::move(*segment));
     ++next_seq_;
   }
-  has_space_.store(true, std::memory_order_release);
+  has_space_.store(state() != State::kFailed, std::memory_order_release);
   return {};
 }
 
@@ -327,8 +351,7 @@ bool LogWriter::CheckSpace() {
   if (state() == State::kOk && HasSpace()) return true;
   if (current_ && !RestoreAllocation()) return false;
   if (!TopUp()) return false;
-  state_.store(State::kOk, std::memory_order_release);
-  return true;
+  return NoteSpace();
 }
 
 Result<std::uint64_t> LogWriter::RotateForSnapshot() {
@@ -364,20 +387,29 @@ Error LogWriter::Fail(const Error& cause) {
   {
     const std::lock_guard guard(lock_);
     error_ = {ErrorKind::kIo, "the log is stopped: " + cause.text};
+    state_.store(State::kFailed, std::memory_order_release);
   }
   has_space_.store(false, std::memory_order_release);
-  state_.store(State::kFailed, std::memory_order_release);
   return error();
 }
 
 Error LogWriter::Full(const Error& cause) {
   {
     const std::lock_guard guard(lock_);
+    if (state() == State::kFailed) return error_;  // somebody's sync, meanwhile
     error_ = {ErrorKind::kNoSpace, "the disk is full: " + cause.text};
+    state_.store(State::kFull, std::memory_order_release);
   }
   has_space_.store(false, std::memory_order_release);
-  state_.store(State::kFull, std::memory_order_release);
-  return error();
+  return {ErrorKind::kNoSpace, "the disk is full: " + cause.text};
+}
+
+// True unless it has failed for good.
+bool LogWriter::NoteSpace() {
+  const std::lock_guard guard(lock_);
+  if (state() == State::kFailed) return false;
+  state_.store(State::kOk, std::memory_order_release);
+  return true;
 }
 
 }  // namespace jeton

@@ -14,7 +14,8 @@
 // them.
 //
 // Threads: Append, staged_bytes, HasSpace, state and the *_lsn accessors: any thread. Flush,
-// RotateForSnapshot, CheckSpace, Close: one thread at a time. TrimBefore: any thread.
+// PointToSync, RotateForSnapshot, CheckSpace, Close: one thread at a time. SyncUpTo and TrimBefore:
+// any thread.
 #pragma once
 
 #include <atomic>
@@ -95,6 +96,15 @@ class LogWriter {
   // kNoSpace: nothing is lost, call again later. kIo: final.
   Status Flush(bool sync);
 
+  // The sync without the flushing side, which goes on writing meanwhile: PointToSync after a Flush,
+  // on that side; then SyncUpTo, without it. An error is as final as that of a Flush.
+  struct SyncPoint {
+    std::shared_ptr<File> file;  // null: there is nothing to sync
+    Lsn lsn = 0;                 // what is durable afterwards
+  };
+  SyncPoint PointToSync() const;
+  Status SyncUpTo(const SyncPoint& point);
+
   // Flushes and syncs, seals the current segment and starts the next, whose number it returns: a
   // snapshot whose scan starts now needs the log from that segment on.
   Result<std::uint64_t> RotateForSnapshot();
@@ -125,7 +135,7 @@ class LogWriter {
 
  private:
   struct Segment {
-    std::unique_ptr<File> file;
+    std::shared_ptr<File> file;  // with whoever is syncing it
     std::uint64_t seq = 0;
     std::uint64_t size = 0;       // of the file once allocated
     std::uint64_t allocated = 0;  // less than `size` after a short write was cut off
@@ -148,10 +158,12 @@ class LogWriter {
   Status ActivateSegment(Segment& segment);
   Status SealCurrent();
   Status SyncCurrent();
+  Status SyncFile(File& file, Lsn written);
   Result<Segment> AllocateSegment(std::uint64_t seq, std::uint64_t size);
   Status TopUp();
   Error Fail(const Error& cause);
   Error Full(const Error& cause);
+  bool NoteSpace();
 
   Directory& directory_;
   const LogOptions options_;
@@ -175,7 +187,9 @@ class LogWriter {
   bool closed_ = false;
   std::atomic<std::uint64_t> current_seq_;
   std::atomic<Lsn> written_lsn_{0};
-  std::atomic<Lsn> durable_lsn_{0};
+  // One sync at a time: the kernel tells an error once, and whoever is second must know of it.
+  std::mutex sync_mutex_;
+  std::atomic<Lsn> durable_lsn_{0};  // written under sync_mutex_
   std::atomic<State> state_{State::kOk};
   std::atomic<bool> has_space_{true};
   std::atomic<std::uint64_t> bytes_written_{0};

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <mutex>
 #include <thread>
@@ -76,6 +77,56 @@ TEST_F(StoreTest, FindsAgainWhatWasWritten) {
   EXPECT_EQ(log.durable_lsn(), 2u);
   EXPECT_EQ(Start().last_lsn, 2u);
   EXPECT_EQ(payloads_, (std::vector<std::string>{"one part", "two"}));
+}
+
+TEST_F(StoreTest, ASyncBesideTheWriterCoversWhatWasWrittenBefore) {
+  Start();
+  LogWriter& log = store_->log();
+  EXPECT_EQ(log.PointToSync().file, nullptr);
+  ASSERT_TRUE(log.Append(RecordType::kControl, "one"));
+  ASSERT_TRUE(log.Flush(false).ok());
+  const LogWriter::SyncPoint first = log.PointToSync();
+  ASSERT_TRUE(log.Append(RecordType::kControl, "two"));
+  ASSERT_TRUE(log.Flush(false).ok());
+  ASSERT_TRUE(log.SyncUpTo(first).ok());
+  EXPECT_EQ(log.durable_lsn(), first.lsn);
+  EXPECT_LT(log.durable_lsn(), log.written_lsn());
+
+  // The segment may be sealed, and so synced, before its turn comes.
+  const LogWriter::SyncPoint second = log.PointToSync();
+  ASSERT_TRUE(log.RotateForSnapshot());
+  ASSERT_TRUE(log.SyncUpTo(second).ok());
+  ASSERT_TRUE(log.SyncUpTo(first).ok());
+  EXPECT_EQ(log.durable_lsn(), log.written_lsn());
+  EXPECT_EQ(log.PointToSync().file, nullptr);
+}
+
+TEST_F(StoreTest, OneThreadSyncsWhileAnotherFillsSegments) {
+  Start();
+  LogWriter& log = store_->log();
+  std::mutex flush;
+  std::atomic<bool> done{false};
+  std::thread syncer([&] {
+    while (!done.load()) {
+      LogWriter::SyncPoint point;
+      {
+        const std::lock_guard guard(flush);
+        point = log.PointToSync();
+      }
+      EXPECT_TRUE(log.SyncUpTo(point).ok());
+      EXPECT_GE(log.durable_lsn(), point.lsn);
+    }
+  });
+  const std::string payload(100'000, 'x');
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_TRUE(log.Append(RecordType::kControl, payload));
+    const std::lock_guard guard(flush);
+    EXPECT_TRUE(log.Flush(false).ok());
+  }
+  done.store(true);
+  syncer.join();
+  ASSERT_TRUE(log.Close().ok());
+  EXPECT_EQ(Start().log_records, 50u);
 }
 
 TEST_F(StoreTest, AnOriginIsNeverUsedTwice) {
