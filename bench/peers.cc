@@ -14,6 +14,7 @@
 #include "base/prng.h"
 #include "crdt/frame.h"
 #include "engine/keyspace.h"
+#include "engine/loader.h"
 #include "engine/replica.h"
 #include "engine/unit.h"
 
@@ -30,7 +31,7 @@ std::string NameOf(std::uint64_t i) {
 // A node whose log is a number.
 class Site {
  public:
-  Site(std::uint8_t id, bool clustered) {
+  Site(std::uint8_t id, bool clustered) : id_(id) {
     unit_.set_now(kNow);
     if (!clustered) return;
     replica_ = std::make_unique<Replica>(keyspace_, &watches_,
@@ -66,8 +67,11 @@ class Site {
     ++lsn_;
   }
   Keyspace& keyspace() { return keyspace_; }
+  Replica& replica() { return *replica_; }
+  OriginId own() const { return OriginId{id_}; }
 
  private:
+  const std::uint8_t id_;
   Keyspace keyspace_{Keyspace::Options{.hash_seed = 1}};
   WatchTable watches_;
   Unit unit_{keyspace_, watches_};
@@ -180,6 +184,76 @@ BENCHMARK(BM_Increment)
     ->Args({1000, 2, 10'000})
     ->Args({1'000'000, 0, 0})
     ->Args({1'000'000, 1, 10'000});
+
+// What a counter takes that so many masters have written, on the first of them (which began the
+// cluster, so that its part alone is not kept beside the view) and on another.
+void BM_Bytes(benchmark::State& state) {
+  const auto masters = static_cast<std::size_t>(state.range(0));
+  constexpr std::uint64_t kNames = 1'000'000;
+  for (auto _ : state) {
+    Site first(1, true), second(2, true), third(3, true);
+    Site* const sites[] = {&first, &second, &third};
+    for (Site* site : {&second, &third}) site->replica().BeginAs(OriginId{1}, 0);
+    for (Site* site : {&second, &third}) site->replica().NextRun(site->own());
+    for (std::size_t i = 0; i < masters; ++i) {
+      AddAll(*sites[i], kNames);
+      std::vector<Site*> others;
+      for (Site* site : sites) {
+        if (site != sites[i]) others.push_back(site);
+      }
+      CutAll(*sites[i], others);
+    }
+    state.counters["first"] = static_cast<double>(first.keyspace().used_bytes()) / kNames;
+    state.counters["second"] = static_cast<double>(second.keyspace().used_bytes()) / kNames;
+    state.counters["third"] = static_cast<double>(third.keyspace().used_bytes()) / kNames;
+  }
+}
+BENCHMARK(BM_Bytes)->ArgName("masters")->Arg(1)->Arg(2)->Arg(3)->Iterations(1)->Unit(
+    benchmark::kMillisecond);
+
+// Loads what a node that joins is sent of 1 M counters that three masters have written.
+void BM_LoadState(benchmark::State& state) {
+  constexpr std::uint64_t kNames = 1'000'000;
+  Site first(1, true);
+  {
+    Site second(2, true), third(3, true);
+    for (Site* site : {&first, &second, &third}) AddAll(*site, kNames);
+    CutAll(first, {});
+    CutAll(second, {&first});
+    CutAll(third, {&first});
+  }
+  std::vector<std::string> names, records;
+  for (Keyspace::PartitionId id = 0; id < Keyspace::kPartitions; ++id) {
+    Keyspace::SliceCursor slice;
+    while (!slice.done) {
+      first.keyspace().EncodeSlice(id, slice, 1 << 20,
+                                   [&](std::string_view bytes) { names.emplace_back(bytes); });
+    }
+    Replica::StateCursor cursor{.name = {}, .key = {}};
+    while (!cursor.done) {
+      first.replica().EncodeState(id, cursor, 1 << 20,
+                                  [&](std::string_view bytes) { records.emplace_back(bytes); });
+    }
+  }
+  const std::string control = first.replica().EncodeControl(1);
+  for (auto _ : state) {
+    state.PauseTiming();
+    auto site = std::make_unique<Site>(std::uint8_t{1}, true);
+    if (!site->replica().DecodeControl(control, true)) std::abort();
+    Loader loader(site->keyspace(), kNow);
+    for (const std::string& record : names) loader.Apply(record);
+    loader.Flush();
+    state.ResumeTiming();
+    for (const std::string& record : records) {
+      if (!site->replica().LoadState(record, kNow)) std::abort();
+    }
+    state.PauseTiming();
+    site.reset();
+    state.ResumeTiming();
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kNames));
+}
+BENCHMARK(BM_LoadState)->Unit(benchmark::kMillisecond)->Iterations(2);
 
 void BM_Cut(benchmark::State& state) {
   const auto names = static_cast<std::uint64_t>(state.range(0));

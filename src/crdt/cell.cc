@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/heap.h"
 #include "base/sum.h"
 
 namespace jeton::crdt {
@@ -117,10 +118,9 @@ void Cell::Unpack() {
 
 std::size_t Cell::bytes() const {
   if (!is_many_) return 0;
-  constexpr std::size_t kHeader = 8;  // of a piece of the heap
-  std::size_t bytes = many_.entries != nullptr ? kHeader + size_ * sizeof(PackedEntry) : 0;
+  std::size_t bytes = many_.entries != nullptr ? HeapBytes(size_ * sizeof(PackedEntry)) : 0;
   if (const Extra* more = many_.extra) {
-    bytes += kHeader + sizeof(Extra) + more->unpacked.capacity() * sizeof(Entry) +
+    bytes += HeapBytes(sizeof(Extra)) + more->unpacked.capacity() * sizeof(Entry) +
              more->bases.capacity() * sizeof(Base) + more->folds.capacity() * sizeof(Fold);
   }
   return bytes;

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -251,6 +253,53 @@ TEST(Cell, AResetThatSawAFoldSawTheFoldsBefore) {
   site.cell.Retire(1);
   ASSERT_EQ(site.cell.folds().size(), 1u);
   EXPECT_EQ(site.cell.folds().front().into, 2);
+}
+
+// Whatever form the entries are kept in, they are those that were put.
+TEST(Cell, KeepsEntriesThatFitTheShortFormAndOthers) {
+  EXPECT_TRUE(rc::check([] {
+    Cell cell;
+    std::map<OriginIndex, Entry> expected;
+    const int steps = *rc::gen::inRange(1, 30);
+    for (int i = 0; i < steps; ++i) {
+      const auto origin = *rc::gen::inRange<OriginIndex>(0, 5);
+      const int what = *rc::gen::inRange(0, 9);
+      if (what == 0) {
+        cell.RemoveEntry(origin);
+        expected.erase(origin);
+        continue;
+      }
+      if (what == 1) {  // more than entries, and no longer
+        cell.PutSet({.version = {.clock = 1, .origin = {}}, .value = 0, .present = false});
+        cell.ClearSet();
+        continue;
+      }
+      if (what == 2) {
+        const auto delta = *rc::gen::inRange<std::int64_t>(-9, 9);
+        const auto found = expected.find(origin);
+        const PackedEntry* added = cell.AddPacked(origin, delta);
+        if (added != nullptr) {
+          RC_ASSERT(found != expected.end());
+          found->second.sum = *Decimal::Add(found->second.sum, delta);
+          RC_ASSERT(added->Unpacked() == found->second);
+        }
+        continue;
+      }
+      Entry entry{.origin = origin, .birth = 0, .sum = *rc::gen::inRange(-5, 5)};
+      if (what == 3) entry.birth = std::uint64_t{1} << 48;
+      if (what == 4) entry.sum = Decimal::FromUnits(7);
+      if (what == 5) entry.sum = std::numeric_limits<std::int64_t>::max();
+      if (what == 6) entry.birth = (std::uint64_t{1} << 48) - 1;
+      cell.PutEntry(entry);
+      expected[origin] = entry;
+    }
+    const Cell moved = cell.Clone();
+    RC_ASSERT(moved.entries().size() == expected.size());
+    RC_ASSERT(moved.empty() == expected.empty());
+    auto next = expected.begin();
+    for (const Entry& entry : moved.entries()) RC_ASSERT(entry == (next++)->second);
+    for (OriginIndex o = 0; o < 5; ++o) RC_ASSERT(moved.HasEntry(o) == expected.contains(o));
+  }));
 }
 
 }  // namespace

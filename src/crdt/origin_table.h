@@ -1,14 +1,18 @@
 // OriginTable: small numbers for origins, for use in memory only: bytes that leave the process name
 // origins by their ids.
+//
+// Threads may add at the same time (a state is loaded by several); the rest is for one.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <vector>
 
 #include "base/assert.h"
 #include "base/ids.h"
+#include "base/lock.h"
 
 namespace jeton::crdt {
 
@@ -20,6 +24,7 @@ class OriginTable {
 
   // Empty if the table is full.
   std::optional<OriginIndex> Add(const OriginId& id) {
+    const std::lock_guard guard(adding_);
     const auto found = indexes_.find(id);
     if (found != indexes_.end()) return found->second;
     if (ids_.size() >= kMax) return std::nullopt;
@@ -40,6 +45,7 @@ class OriginTable {
   std::size_t size() const { return ids_.size(); }
 
  private:
+  SpinLock adding_;
   std::vector<OriginId> ids_;
   std::map<OriginId, OriginIndex> indexes_;
 };

@@ -212,6 +212,10 @@ std::uint64_t Keyspace::size(WallMs) const {
   return sum;
 }
 
+std::uint64_t Keyspace::NamesIn(PartitionId partition) const {
+  return partitions_[partition]->names();
+}
+
 std::uint64_t Keyspace::counters() const {
   return size(0) - trees();
 }

@@ -175,6 +175,7 @@ class Keyspace {
   // ---- whole keyspace; self-locking
   std::uint64_t size(WallMs now) const;  // live counters and trees (expired ones count until swept)
   std::uint64_t counters() const;
+  std::uint64_t NamesIn(PartitionId partition) const;
   std::uint64_t trees() const;
   std::uint64_t with_expiry() const;
   std::uint64_t used_bytes() const;  // tables, records and indexes

@@ -228,7 +228,8 @@ class Replica {
             .hold = std::shared_ptr<void>(copies_.get(), [copies = copies_](void*) { --*copies; })};
   }
   // Everything about names that the keyspace's own records do not say, in slices; done when the
-  // cursor says so. Load with LoadState after the keyspace's records.
+  // cursor says so. Load with LoadState after the keyspace's records; several threads may, each
+  // with partitions of its own.
   struct StateCursor {
     std::uint64_t copy = ~std::uint64_t{0};  // the number of the Copy
     std::uint64_t hash = 0;                  // where to go on
@@ -342,6 +343,7 @@ class Replica {
                 std::string& out);
   std::string ForgetOneDirty();
   void ApplyTree(const Key& key, const TreeFacts& facts, Touched& touched);
+  void ReserveNames(const Key& key);
   void EncodeName(const SharedName& shared, std::uint64_t copy, std::string& out) const;
   void SwitchEpoch(std::uint64_t epoch);
   void Show(const Touched& touched, WallMs now);
@@ -379,7 +381,7 @@ class Replica {
   WatchTable* watches_;
   Options options_;
   ReplicaBugs bugs_;
-  WallMs touched_now_ = 0;  // of the frame that is being applied
+  std::atomic<WallMs> touched_now_{0};  // of the frame, or the state, that is being applied
   crdt::OriginTable origins_;
   crdt::OriginIndex own_ = 0;
   crdt::OriginIndex lazy_ = 0;

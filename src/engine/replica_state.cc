@@ -309,23 +309,42 @@ void Replica::EncodeState(Keyspace::PartitionId id, StateCursor& cursor, std::si
   flush();
 }
 
+// States come in the order of their hashes, so the first ones tell how many there will be: a table
+// that grows while it is filled from its front is crowded there.
+void Replica::ReserveNames(const Key& key) {
+  constexpr std::uint64_t kSample = 256;
+  constexpr std::uint64_t kSpan = std::uint64_t{1} << 56;
+  SharedPartition& partition = At(key);
+  if (partition.size() != kSample) return;
+  const std::uint64_t seen = std::max<std::uint64_t>(key.hash & (kSpan - 1), 1);
+  const double all =
+      static_cast<double>(kSample) * static_cast<double>(kSpan) / static_cast<double>(seen);
+  const std::uint64_t in_view = keyspace_.NamesIn(Keyspace::PartitionOf(key));
+  partition.Reserve(static_cast<std::uint64_t>(std::min(all, static_cast<double>(in_view))));
+}
+
 bool Replica::LoadState(std::string_view bytes, WallMs now) {
   touched_now_ = now;
   ByteReader in(bytes);
   SharedReader reader(origins_, nullptr);
   SharedMutation mutation;
   Touched touched;
+  Key key;
   while (in.ok() && !in.AtEnd()) {
     if (!SharedReader::IsShared(in)) return false;
     reader.Read(in, mutation);
     if (!in.ok()) return false;
+    // What was emptied since the state was begun follows in the log, or in frames: a later epoch
+    // is told of there, and all that was changed in it.
+    if (mutation.epoch > epoch_) continue;
+    key = keyspace_.MakeKey(mutation.cell.name);
     if (mutation.type != SharedType::kTree) {
       Apply(mutation, own_, 0, touched);
+      ReserveNames(key);
       continue;
     }
     // The view has what the tree has in this epoch already, unless it has become empty meanwhile.
     if (mutation.epoch != epoch_) continue;
-    const Key key = keyspace_.MakeKey(mutation.cell.name);
     if (mutation.gone && keyspace_.HasTree(key)) {
       MakeAttributes(key);
       keyspace_.Apply({.type = MutationType::kDrop, .name = key.name}, key, now);

@@ -3,19 +3,20 @@
 #include <cstring>
 #include <new>
 
+#include "base/heap.h"
+
 namespace jeton::engine {
 
 namespace {
 
-// What the heap takes for a piece, and a map for a node.
-constexpr std::size_t kPieceBytes = 8;
-constexpr std::size_t kNodeBytes = kPieceBytes + 32;
-constexpr std::size_t kBucketBytes = kNodeBytes + sizeof(SharedTree::Buckets::value_type);
+// What a map adds to each of its nodes.
+constexpr std::size_t kNodeHead = 32;
+constexpr std::size_t kBucketBytes = HeapBytes(kNodeHead + sizeof(SharedTree::Buckets::value_type));
 
 std::size_t KeyBytes(std::string_view key) {
   constexpr std::size_t kInPlace = 15;
-  return kNodeBytes + sizeof(SharedTree::Keys::value_type) +
-         (key.size() > kInPlace ? kPieceBytes + key.size() + 1 : 0);
+  return HeapBytes(kNodeHead + sizeof(SharedTree::Keys::value_type)) +
+         (key.size() > kInPlace ? HeapBytes(key.size() + 1) : 0);
 }
 
 }  // namespace
@@ -23,9 +24,14 @@ std::size_t KeyBytes(std::string_view key) {
 // ---- names
 
 SharedName* SharedName::Make(std::string_view name) {
-  auto* made = new (::operator new(sizeof(SharedName) + name.size())) SharedName;
-  made->size_ = static_cast<std::uint32_t>(name.size());
-  std::memcpy(made->bytes() + sizeof(SharedName), name.data(), name.size());
+  const bool is_long = name.size() >= kLong;
+  auto* made = new (::operator new(SizeFor(name.size()))) SharedName;
+  made->short_size_ = static_cast<std::uint8_t>(is_long ? kLong : name.size());
+  if (is_long) {
+    const auto size = static_cast<std::uint32_t>(name.size());
+    std::memcpy(made->bytes() + sizeof(SharedName), &size, sizeof size);
+  }
+  std::memcpy(made->bytes() + SizeFor(name.size()) - name.size(), name.data(), name.size());
   return made;
 }
 
@@ -35,10 +41,10 @@ void SharedName::Destroy() {
 }
 
 std::size_t SharedName::memory() const {
-  std::size_t bytes = kPieceBytes + sizeof(SharedName) + size_;
-  if (rest_) bytes += kPieceBytes + sizeof(Rest);
-  if (attributes() != nullptr) bytes += kPieceBytes + sizeof(Attributes);
-  if (tree() != nullptr) bytes += kPieceBytes + sizeof(SharedTree);
+  std::size_t bytes = HeapBytes(SizeFor(name().size()));
+  if (rest_) bytes += HeapBytes(sizeof(Rest));
+  if (attributes() != nullptr) bytes += HeapBytes(sizeof(Attributes));
+  if (tree() != nullptr) bytes += HeapBytes(sizeof(SharedTree));
   return bytes;
 }
 

@@ -3,14 +3,15 @@
 // *implicit*: one entry of the home origin, with the visible value as its sum. So a counter that
 // only its first node ever wrote costs nothing more than on a lone node.
 //
-// Memory: a counter that one origin has written is one piece of 36 bytes and its name, and a slot
-// of the table; further origins are 16 bytes each in a piece of their own. All of it is accounted.
+// Memory: a counter that one origin has written is one piece of 32 bytes and its name, and a slot
+// of the table; with further origins there is a piece of 16 bytes for each. All of it is accounted.
 //
 // Threads: the partition's lock, as for the keyspace.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <string>
@@ -61,7 +62,13 @@ class SharedName {
   SharedName(const SharedName&) = delete;
   SharedName& operator=(const SharedName&) = delete;
 
-  std::string_view name() const { return {Text(), size_}; }
+  std::string_view name() const {
+    const char* text = reinterpret_cast<const char*>(this + 1);
+    if (short_size_ < kLong) return {text, short_size_};
+    std::uint32_t size;
+    std::memcpy(&size, text, sizeof size);
+    return {text + sizeof size, size};
+  }
   bool HasName(std::string_view sought) const { return name() == sought; }
   std::uint64_t HashWith(std::uint64_t seed) const { return HashBytes(name(), seed); }
   std::uint8_t* bytes() { return reinterpret_cast<std::uint8_t*>(this); }
@@ -87,14 +94,20 @@ class SharedName {
 
   SharedName() = default;
   ~SharedName() = default;
-  const char* Text() const { return reinterpret_cast<const char*>(this) + sizeof(SharedName); }
+  static constexpr std::uint8_t kLong = 255;
+  // The name follows, after its size (u32) if it is long.
+  static std::size_t SizeFor(std::size_t name) {
+    return sizeof(SharedName) + (name >= kLong ? sizeof(std::uint32_t) : 0) + name;
+  }
 
   [[no_unique_address]] SharedCell counter_;
   bool has_counter_ = false;
-  bool dirty_ = false;  // its counter, see SharedPartition::MarkDirty
-  std::uint32_t size_ = 0;
+  bool dirty_ = false;           // its counter, see SharedPartition::MarkDirty
+  std::uint8_t short_size_ = 0;  // of the name, or kLong
   std::unique_ptr<Rest> rest_;
 };
+
+static_assert(sizeof(SharedCell) == 24 && sizeof(SharedName) == 32);
 
 extern template class BasicTable<SharedName, 8>;
 
@@ -118,6 +131,8 @@ class SharedPartition {
   void Clear();
   std::uint64_t size() const { return table_.size(); }
   bool empty() const { return size() == 0; }
+  // As BasicTable::Reserve.
+  void Reserve(std::uint64_t names) { table_.Reserve(names); }
   void Prefetch(const Key& key) const { table_.Prefetch(key.hash); }
   void PrefetchRecord(const Key& key) const { (void)table_.PrefetchRecord(key.hash); }
   // As BasicTable::Walk.

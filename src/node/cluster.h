@@ -34,6 +34,10 @@
 #include "replication/replicator.h"
 #include "storage/log_reader.h"
 
+namespace jeton::engine {
+class Loader;
+}  // namespace jeton::engine
+
 namespace jeton::node {
 
 class Node;
@@ -227,7 +231,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   void SayEvents();
   Status WriteNodes();
   void FillStateChunk(Donation& donation, std::size_t bytes_max, std::string& out);
-  Status LoadRecord(std::string_view record, WallMs now);
+  Status LoadRecord(std::string_view record, engine::Loader& loader, WallMs now);
 
   Node& node_;
   std::unique_ptr<engine::Replica> replica_;

@@ -325,8 +325,9 @@ Status Cluster::BeginState(std::string_view head) {
   return Error{ErrorKind::kCorrupt, "the head of the state does not decode"};
 }
 
-Status Cluster::LoadRecord(std::string_view record, WallMs now) {
+Status Cluster::LoadRecord(std::string_view record, engine::Loader& loader, WallMs now) {
   if (record.empty()) return kNotDecoded;
+  if (record.front() == kFrameRecord || IsClusterRecord(record)) loader.Flush();
   if (record.front() == kFrameRecord) {
     ByteReader in(record.substr(1));
     const crdt::Frame frame = crdt::DecodeFrame(in);
@@ -339,21 +340,20 @@ Status Cluster::LoadRecord(std::string_view record, WallMs now) {
   if (IsClusterRecord(record)) {
     return replica_->LoadState(record, now) ? Status() : Status(kNotDecoded);
   }
-  engine::Loader loader(node_.keyspace(), now);
-  if (!loader.Apply(record)) return kNotDecoded;
-  loader.Flush();
-  return {};
+  return loader.Apply(record) ? Status() : Status(kNotDecoded);
 }
 
 Status Cluster::AddStateChunk(std::string_view bytes) {
   if (!receiving_) return Error{ErrorKind::kInvalid, "no state is being copied"};
   const std::lock_guard turn(node_.state().turn_lock);
   ByteReader in(bytes);
+  engine::Loader loader(node_.keyspace(), now_.wall_ms);
   while (in.ok() && !in.AtEnd()) {
     const std::string_view record = in.Bytes();
     if (!in.ok()) break;
-    if (Status loaded = LoadRecord(record, now_.wall_ms); !loaded) return loaded;
+    if (Status loaded = LoadRecord(record, loader, now_.wall_ms); !loaded) return loaded;
   }
+  loader.Flush();
   return in.ok() ? Status() : Status(kNotDecoded);
 }
 

@@ -121,7 +121,6 @@ Result<RecoveryReport> Node::Recover() {
   handler.on_snapshot = [&](std::string_view vector) -> Status {
     if (vector.empty()) return {};
     if (!cluster_) return no_peers;
-    handler.threads = 1;  // the state of many masters is not loaded by partitions
     return cluster_->RestoreControl(vector);
   };
   handler.threads = environment_.load_threads;
