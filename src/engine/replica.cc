@@ -94,7 +94,7 @@ SharedTree& Replica::MakeTree(const Key& key) {
 
 SharedCell* Replica::FindBucket(SharedTree& shared, std::string_view tree_key, Bucket bucket) {
   const auto found = shared.keys.find(tree_key);
-  if (found == shared.keys.end()) return nullptr;
+  if (found == shared.keys.end() || bucket < shared.facts.watermark) return nullptr;
   const auto cell = found->second.find(bucket);
   return cell == found->second.end() ? nullptr : &cell->second;
 }
@@ -401,7 +401,7 @@ void Replica::SetBucket(const Key& key, const Tree&, const TreeKey& tree_key, Bu
 void Replica::TrimTree(const Key& key, const Tree&, Bucket first_live, std::string& log) {
   SharedTree& shared = MakeTree(key);
   shared.facts.watermark = std::max(shared.facts.watermark, first_live);
-  At(key).ForgetTrimmed(shared);
+  At(key).TrimTree(shared);
   Control({.type = SharedType::kTree,
            .cell = {.name = key.name},
            .epoch = epoch_,

@@ -369,6 +369,7 @@ class Replica {
   void FreeBuckets(const Key& key, SharedTree& tree, SharedTree::Keys::iterator item,
                    Freeing& freeing);
   bool FreeSomeOf(Keyspace::PartitionId partition, std::string& log);
+  void ReleaseSome();
   void RetireStable();
   void AddToDigest(const CellName& cell, const crdt::Entry& entry, Digest& digest) const;
   void DigestTree(DigestCursor& cursor);

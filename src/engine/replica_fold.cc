@@ -12,6 +12,7 @@ namespace {
 constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
 constexpr std::size_t kKeysAtOnce = 256;  // of a tree that becomes explicit
 constexpr std::size_t kNamesAtOnce = 1024;
+constexpr std::size_t kReleasedKeys = 4096;  // of trees, in one go
 }  // namespace
 
 // One call of FoldSome.
@@ -372,7 +373,8 @@ bool Replica::FreeName(SharedName& name, std::string& from, Freeing& freeing) {
 void Replica::FreeBuckets(const Key& key, SharedTree& tree, SharedTree::Keys::iterator item,
                           Freeing& freeing) {
   std::vector<Bucket> useless;
-  for (auto& [bucket, cell] : item->second) {
+  for (auto live = tree.FirstLive(item); live != item->second.end(); ++live) {
+    auto& [bucket, cell] = *live;
     FreeCell({.name = key.name,
               .in_tree = true,
               .key = item->first,
@@ -402,8 +404,15 @@ bool Replica::FreeSomeOf(Keyspace::PartitionId partition, std::string& log) {
   });
 }
 
+// Of trees that were emptied or trimmed.
+void Replica::ReleaseSome() {
+  std::size_t left = kReleasedKeys;
+  for (auto& partition : partitions_) left -= partition->Release(left);
+}
+
 void Replica::FreeSome(std::string& log) {
   RetireStable();
+  ReleaseSome();
   TellBytes();
   const Keyspace::PartitionId partition = sweep_partition_;
   const auto done = [&] { sweep_partition_ = (partition + 1) % Keyspace::kPartitions; };

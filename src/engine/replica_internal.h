@@ -66,13 +66,13 @@ bool ForEachBucket(SharedName& name, std::string& key, Visit visit) {
   if (tree == nullptr) return true;
   for (auto next = tree->keys.lower_bound(key); next != tree->keys.end();) {
     bool more = true;
-    for (auto& [bucket, cell] : next->second) {
+    for (auto live = tree->FirstLive(next); live != next->second.end(); ++live) {
       more = visit(CellName{.name = name.name(),
                             .in_tree = true,
                             .key = next->first,
-                            .bucket = bucket,
+                            .bucket = live->first,
                             .tree_epoch = tree->facts.epoch},
-                   cell);
+                   live->second);
     }
     ++next;
     if (more || next == tree->keys.end()) continue;

@@ -100,7 +100,7 @@ void Replica::ShowTree(const Key& key, WallMs now) {
       MakeAllBuckets(key, *tree);
       keyspace_.Apply({.type = MutationType::kDrop, .name = key.name}, key, now);
     }
-    At(key).ForgetTrimmed(shared);
+    At(key).TrimTree(shared);
     return ShowCounter(key, now);
   }
   const bool is_new = tree == nullptr;
@@ -116,7 +116,7 @@ void Replica::ShowTree(const Key& key, WallMs now) {
                                  .tree = key.name,
                                  .range = {facts.watermark, facts.watermark}},
                     key);
-    At(key).ForgetTrimmed(shared);
+    At(key).TrimTree(shared);
   }
   if (is_new) ShowContents(key, now);
 }
@@ -133,7 +133,9 @@ void Replica::ShowContents(const Key& key, WallMs now) {
   for (auto next = shared.keys.begin(); next != shared.keys.end();) {
     const std::string tree_key = next->first;
     std::vector<Bucket> buckets;
-    for (const auto& [bucket, cell] : next->second) buckets.push_back(bucket);
+    for (auto live = shared.FirstLive(next); live != next->second.end(); ++live) {
+      buckets.push_back(live->first);
+    }
     for (const Bucket bucket : buckets) ShowBucket(key, shared, tree_key, bucket);
     next = shared.keys.upper_bound(tree_key);
   }

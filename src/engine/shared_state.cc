@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "base/heap.h"
 
@@ -73,6 +74,9 @@ void SharedPartition::Clear() {
   dirty.Clear();
   lazy.clear();
   heard.clear();
+  graves_.clear();
+  trimmed_.clear();
+  release_from_.clear();
   other_bytes_.store(0, std::memory_order_relaxed);
 }
 
@@ -137,25 +141,65 @@ void SharedPartition::EraseBucket(SharedTree& tree, SharedTree::Keys::iterator k
   tree.keys.erase(key);
 }
 
-void SharedPartition::ForgetTrimmed(SharedTree& tree) {
-  for (auto next = tree.keys.begin(); next != tree.keys.end();) {
-    auto& [key, buckets] = *next;
-    const auto end = buckets.lower_bound(tree.facts.watermark);
-    for (auto bucket = buckets.begin(); bucket != end; ++bucket) {
-      Account(kBucketBytes + bucket->second.cell.bytes(), 0);
-    }
-    buckets.erase(buckets.begin(), end);
-    if (buckets.empty()) Account(KeyBytes(key), 0);
-    next = buckets.empty() ? tree.keys.erase(next) : std::next(next);
-  }
+void SharedPartition::TrimTree(SharedTree& tree) {
+  if (tree.is_releasing || tree.keys.empty() || tree.released_to >= tree.facts.watermark) return;
+  tree.is_releasing = true;
+  trimmed_.push_back(&tree);
 }
 
 void SharedPartition::ClearTree(SharedTree& tree) {
-  for (const auto& [key, buckets] : tree.keys) {
-    for (const auto& [bucket, cell] : buckets) Account(kBucketBytes + cell.cell.bytes(), 0);
-    Account(KeyBytes(key), 0);
+  if (!tree.keys.empty()) graves_.push_back(std::exchange(tree.keys, {}));
+  tree.released_to = Tree::kNoWatermark;
+}
+
+// Of one key; `next` is then the one after it.
+void SharedPartition::ReleaseKey(SharedTree::Keys& keys, SharedTree::Keys::iterator& next,
+                                 SharedTree::Buckets::iterator end) {
+  SharedTree::Buckets& buckets = next->second;
+  for (auto bucket = buckets.begin(); bucket != end; ++bucket) {
+    Account(kBucketBytes + bucket->second.cell.bytes(), 0);
   }
-  tree.keys.clear();
+  buckets.erase(buckets.begin(), end);
+  if (!buckets.empty()) {
+    ++next;
+    return;
+  }
+  Account(KeyBytes(next->first), 0);
+  next = keys.erase(next);
+}
+
+// True when nothing below the watermark is left.
+bool SharedPartition::ReleaseTrimmed(SharedTree& tree, std::size_t& left) {
+  if (release_from_.empty()) tree.released_to = tree.facts.watermark;
+  auto next = tree.keys.lower_bound(release_from_);
+  for (; next != tree.keys.end() && left > 0; --left)
+    ReleaseKey(tree.keys, next, tree.FirstLive(next));
+  if (next != tree.keys.end()) {
+    release_from_ = next->first;
+    return false;
+  }
+  release_from_.clear();
+  // It may have been raised on the way.
+  return tree.released_to == tree.facts.watermark;
+}
+
+std::size_t SharedPartition::Release(std::size_t max_keys) {
+  std::size_t left = max_keys;
+  while (left > 0 && !graves_.empty()) {
+    SharedTree::Keys& keys = graves_.back();
+    for (auto next = keys.begin(); next != keys.end() && left > 0; --left) {
+      ReleaseKey(keys, next, next->second.end());
+    }
+    if (keys.empty()) graves_.pop_back();
+  }
+  while (left > 0 && !trimmed_.empty()) {
+    SharedTree& tree = *trimmed_.front();
+    --left;
+    if (!ReleaseTrimmed(tree, left)) continue;
+    tree.is_releasing = false;
+    trimmed_.pop_front();
+  }
+  return max_keys - left;
 }
 
 // ---- dirty ones

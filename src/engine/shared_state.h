@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -48,7 +49,16 @@ struct SharedTree {
 
   TreeFacts facts;
   std::uint64_t emptied = 0;  // the number of the last copy that had begun when it last was
-  Keys keys;                  // explicit cells only; SharedPartition changes it
+  // Explicit cells only; SharedPartition changes it. What is below the watermark says nothing, and
+  // goes bit by bit.
+  Keys keys;
+  Bucket released_to = Tree::kNoWatermark;  // nothing below is there
+  bool is_releasing = false;
+
+  // The cells of a key that are not below the watermark.
+  Buckets::iterator FirstLive(Keys::iterator key) const {
+    return key->second.lower_bound(facts.watermark);
+  }
 };
 
 // One name, with room for a counter; a record of a BasicTable. It stays where it is.
@@ -148,8 +158,11 @@ class SharedPartition {
   SharedTree& MakeTree(SharedName& name);
   SharedCell& MakeBucket(SharedTree& tree, std::string_view key, Bucket bucket);
   void EraseBucket(SharedTree& tree, SharedTree::Keys::iterator key, Bucket bucket);
-  void ForgetTrimmed(SharedTree& tree);  // what is below the watermark, in view or not
+  // Its watermark was raised, or it is empty from here on; the memory goes with Release.
+  void TrimTree(SharedTree& tree);
   void ClearTree(SharedTree& tree);
+  // Frees what they have left, looking at `max_keys` keys at most; returns how many that were.
+  std::size_t Release(std::size_t max_keys);
 
   // Counters that were changed since the last frame was cut and have a cell or attributes of their
   // own; `dirty` has the others, and buckets. True if it was not one yet.
@@ -196,8 +209,15 @@ class SharedPartition {
   }
 
   const std::uint64_t hash_seed_;
+  void ReleaseKey(SharedTree::Keys& keys, SharedTree::Keys::iterator& next,
+                  SharedTree::Buckets::iterator end);
+  bool ReleaseTrimmed(SharedTree& tree, std::size_t& left);
+
   Table table_;
   std::vector<SharedName*> dirty_names_;
+  std::vector<SharedTree::Keys> graves_;  // of emptied trees
+  std::deque<SharedTree*> trimmed_;       // a tree is never dropped
+  std::string release_from_;              // the key to go on with in the first of them
   std::atomic<std::uint64_t> other_bytes_{0};
 };
 

@@ -34,9 +34,13 @@ TEST_F(SharedPartitionTest, GivesBackWhatANameTook) {
     }
     EXPECT_GT(partition_.other_bytes(), 500u);
     tree.facts.watermark = 3;
-    partition_.ForgetTrimmed(tree);
+    partition_.TrimTree(tree);
+    EXPECT_EQ(partition_.Release(1000), 2u);
     partition_.EraseBucket(tree, tree.keys.begin(), 4);
+    partition_.MakeBucket(tree, "k", 9);
     partition_.ClearTree(tree);
+    EXPECT_EQ(partition_.Release(1000), 2u);
+    EXPECT_EQ(partition_.Release(1000), 0u);
     partition_.DropAttributes(made);
     partition_.DropCounter(made);
   }
@@ -44,6 +48,32 @@ TEST_F(SharedPartitionTest, GivesBackWhatANameTook) {
   EXPECT_FALSE(partition_.Find(KeyOf("n"))->empty());
   partition_.Clear();
   EXPECT_EQ(partition_.other_bytes(), 0u);
+}
+
+TEST_F(SharedPartitionTest, AHugeTreeIsReleasedInSlices) {
+  SharedTree& tree = partition_.MakeTree(partition_.Make(KeyOf("t")));
+  constexpr int kKeys = 10'000;
+  for (int i = 0; i < kKeys; ++i) {
+    partition_.MakeBucket(tree, std::to_string(i), 1);
+    partition_.MakeBucket(tree, std::to_string(i), 2);
+  }
+  const std::uint64_t full = partition_.other_bytes();
+  tree.facts.watermark = 2;
+  partition_.TrimTree(tree);
+  EXPECT_EQ(partition_.Release(100), 100u);
+  const std::uint64_t less = partition_.other_bytes();
+  EXPECT_LT(less, full);
+  tree.facts.watermark = 3;  // on the way
+  partition_.TrimTree(tree);
+  std::size_t slices = 0;
+  while (partition_.Release(100) > 0) ++slices;
+  EXPECT_GE(slices, kKeys / 100 - 1u);
+  EXPECT_TRUE(tree.keys.empty());
+  for (int i = 0; i < kKeys; ++i) partition_.MakeBucket(tree, std::to_string(i), 4);
+  partition_.ClearTree(tree);
+  EXPECT_TRUE(tree.keys.empty());
+  for (slices = 0; partition_.Release(100) > 0;) ++slices;
+  EXPECT_EQ(slices, kKeys / 100);
 }
 
 TEST_F(SharedPartitionTest, ANameThatWaitsForAFrameStaysUntilItIsCut) {
