@@ -331,6 +331,7 @@ class Replica {
                                            std::optional<std::int64_t> view);
   bool ApplyImplicit(const SharedMutation& mutation);
   void ApplyAttribute(const Key& key, const SharedMutation& mutation, Touched& touched);
+  bool WasSetBack(const crdt::Frame& frame, const NodeId& node) const;
   bool Decodes(ByteReader in, const std::vector<OriginId>& dictionary, bool& lacks_folded);
   void Claim(const OriginId& closed, const OriginId& by, Lsn at);
   void ChooseCloser(const OriginId& closed);
@@ -390,6 +391,8 @@ class Replica {
   crdt::Known known_;            // of the own origin: everything
   crdt::VersionVector applied_;  // of the own origin: up to the last cut
   Lsn sent_ = 0;                 // the end of the last own frame
+  // What was known when this run began; none once a state of another node's was taken.
+  std::optional<crdt::VersionVector> from_disk_;
   std::uint64_t epoch_ = 0;
   bool ever_freed_ = false;  // the own origin has freed an entry
   std::map<NodeId, crdt::VersionVector> rows_;

@@ -97,6 +97,16 @@ class Replica::CounterBatch {
   std::string names_;
 };
 
+// A frame of an earlier run of this node, which comes back by way of others, says that the node
+// held more durably than its disk has: it is an older one. The others may have tidied up what would
+// be needed to follow frame by frame.
+bool Replica::WasSetBack(const crdt::Frame& frame, const NodeId& node) const {
+  if (node != options_.node || !from_disk_) return false;
+  return std::any_of(frame.row.begin(), frame.row.end(), [&](const auto& item) {
+    return !folded_.contains(item.first) && from_disk_->Get(item.first) < item.second;
+  });
+}
+
 Replica::Outcome Replica::ApplyFrame(const crdt::Frame& frame, WallMs now, std::string* why) {
   if (folded_.contains(frame.origin)) return Outcome::kKnown;
   if (frame.to <= applied_.Get(frame.origin)) return Outcome::kKnown;
@@ -109,7 +119,7 @@ Replica::Outcome Replica::ApplyFrame(const crdt::Frame& frame, WallMs now, std::
     if (why != nullptr) *why = "the body of the frame does not decode";
     return Outcome::kRefused;
   }
-  if (lacks_folded) return Outcome::kGap;
+  if (lacks_folded || WasSetBack(frame, head.node)) return Outcome::kGap;
   touched_now_ = now;
   SawClock(frame.clock);
   if (head.epoch > epoch_) SwitchEpoch(head.epoch);

@@ -64,6 +64,7 @@ void Replica::NextRun(const OriginId& own) {
   ClearLazyDirty();
   lazy_cells_.store(0, std::memory_order_relaxed);
   BeginOwn(own);
+  from_disk_ = applied_;
   sent_ = 0;
   ever_freed_ = false;
   sweeps_.assign(Keyspace::kPartitions, std::nullopt);
@@ -225,7 +226,9 @@ bool Replica::DecodeControl(std::string_view bytes, bool as_guest) {
   const bool ever_freed = in.Fixed<std::uint8_t>() != 0;
   const crdt::VersionVector applied = crdt::VersionVector::Decode(in);
   if (!in.ok()) return false;
-  if (!as_guest) {
+  if (as_guest) {
+    from_disk_.reset();
+  } else {
     BeginOwn(own);
     sent_ = sent;
     ever_freed_ = ever_freed;

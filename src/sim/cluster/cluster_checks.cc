@@ -87,7 +87,12 @@ bool ClusterSimulation::Refresh(std::size_t n, const char* when) {
   if (!vector.Covers(life.catching_up)) return false;
   life.catching_up = {};
   if (!vector.Covers(life.known)) {
-    Fail(std::string(when) + ": what " + NameOf(n) + " knows went back");
+    Explain();
+    for (const auto& [origin, lsn] : life.known) {
+      if (vector.Get(origin) >= lsn) continue;
+      Fail(std::string(when) + ": what " + NameOf(n) + " knows of " + TextOf(origin) +
+           " went back from " + std::to_string(lsn) + " to " + std::to_string(vector.Get(origin)));
+    }
     return false;
   }
   life.known = vector;
