@@ -128,11 +128,11 @@ class Replica {
   // Whether anything was ever said of a name, beside what the keyspace shows: frames alone say
   // nothing, since members tell their rows with no counter anywhere. Exclusive.
   bool KnowsNames() const;
-  // The next frame of the own log, whose last record is `to`; `row` is what the node holds durably.
-  // Empty if nothing has changed and `row_too` is false. When more has changed than a frame holds
-  // (kCutBytes), the frame says that it ends one LSN after the one before, and HasUncut stays true:
-  // cut again, after appending it. What it already has of later changes is the same for everybody,
-  // so its end may be called so. applied() tells where it ended.
+  // The next frame of the own log, whose last record is `to`; `held` is what the node holds
+  // durably. Empty if nothing has changed and `row_too` is false. When more has changed than a
+  // frame holds (kCutBytes), the frame says that it ends one LSN after the one before, and HasUncut
+  // stays true: cut again, after appending it. What it already has of later changes is the same for
+  // everybody, so its end may be called so. applied() tells where it ended.
   static constexpr std::size_t kCutBytes = std::size_t{4} << 20;
   std::optional<std::string> Cut(Lsn to, const crdt::VersionVector& row, bool row_too);
 
@@ -150,6 +150,15 @@ class Replica {
   bool IsOwn(const OriginId& origin) const { return origin == own() || origin == lazy(); }
   // What the node holds of its own origins when its log is durable up to there.
   void AddOwnTo(crdt::VersionVector& row, Lsn durable) const;
+  // What is folded is held to its end, too, until everybody knows of that: who does not must not
+  // believe that nobody has anything of it.
+  void AddFoldedTo(crdt::VersionVector& row) const {
+    for (const auto& [origin, waits_for] : retiring_) row.Advance(origin, folded_.at(origin));
+  }
+  // Whether rows say nothing of it any more.
+  bool IsRetired(const OriginId& origin) const {
+    return folded_.contains(origin) && !retiring_.contains(origin);
+  }
   const NodeId& node() const { return options_.node; }
   std::uint64_t clock() const;
   void SawClock(std::uint64_t clock);

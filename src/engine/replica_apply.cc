@@ -103,7 +103,11 @@ class Replica::CounterBatch {
 bool Replica::WasSetBack(const crdt::Frame& frame, const NodeId& node) const {
   if (node != options_.node || !from_disk_) return false;
   return std::any_of(frame.row.begin(), frame.row.end(), [&](const auto& item) {
-    return !folded_.contains(item.first) && from_disk_->Get(item.first) < item.second;
+    const auto& [origin, held] = item;
+    if (folded_.contains(origin) || origin == LazyOf(frame.origin)) return false;
+    // Of the run itself the row counts records; not all of them are in frames.
+    const Lsn least = origin == frame.origin ? std::min(held, frame.from) : held;
+    return from_disk_->Get(origin) < least;
   });
 }
 

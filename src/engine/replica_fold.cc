@@ -219,7 +219,7 @@ void Replica::NoteFolded(const OriginId& origin, Lsn end) {
   if (closing != closed_.end()) closed_.erase(closing);
   claims_.erase(origin);
   writers_.erase(origin);
-  folded_[origin] = end;
+  folded_[origin] = std::max(folded_[origin], end);
   for (const auto& [closed, claims] : claims_) {
     if (claims.contains(origin)) ChooseCloser(closed);
   }

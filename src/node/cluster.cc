@@ -98,7 +98,9 @@ void Cluster::RefreshVectors() {
   applied_.Advance(own, published_);
   applied_.Remove(replica_->lazy());
   applied_.Advance(replica_->lazy(), published_lazy_);
-  for (const auto& [origin, end] : replica_->folded()) durable_.Remove(origin);
+  for (const auto& [origin, end] : replica_->folded()) {
+    if (replica_->IsRetired(origin)) durable_.Remove(origin);
+  }
 }
 
 void Cluster::PublishSafe(Now now) {
@@ -115,7 +117,7 @@ void Cluster::PublishSafe(Now now) {
     }
     while (!unsafe_.empty() && unsafe_.front().lsn <= durable && unsafe_.front().own == nullptr) {
       const Unsafe& frame = unsafe_.front();
-      if (!replica_->folded().contains(frame.origin)) durable_.Advance(frame.origin, frame.to);
+      if (!replica_->IsRetired(frame.origin)) durable_.Advance(frame.origin, frame.to);
       unsafe_.pop_front();
     }
   }

@@ -103,7 +103,9 @@ Result<bool> Cluster::ReplayRecord(const LogRecord& record, WallMs now) {
 // its last record.
 std::optional<std::string> Cluster::CutTail() {
   const Lsn after = replica_->applied().Get(replica_->own()) + 1;
-  return replica_->Cut(std::max(replayed_, after), replica_->applied(), false);
+  crdt::VersionVector row = replica_->applied();
+  replica_->AddFoldedTo(row);
+  return replica_->Cut(std::max(replayed_, after), row, false);
 }
 
 void Cluster::KeepTails() {
@@ -159,6 +161,7 @@ void Cluster::CloseOldRuns() {
   if (!unit.empty()) node_.AppendRecord(RecordType::kCommit, unit);
   // All of it was read from the disk.
   durable_ = replica_->applied();
+  replica_->AddFoldedTo(durable_);
   published_ = published_lazy_ = 0;
   RefreshVectors();
 }
@@ -374,6 +377,7 @@ Status Cluster::FinishState(const crdt::VersionVector& end) {
   published_ = replica_->applied().Get(replica_->own());
   published_lazy_ = replica_->applied().Get(replica_->lazy());
   durable_ = replica_->applied();
+  replica_->AddFoldedTo(durable_);
   RefreshVectors();
   receiving_ = false;
   node_.state().loading.store(false);

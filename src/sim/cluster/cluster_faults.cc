@@ -112,6 +112,8 @@ void ClusterSimulation::Shift() {
 // A node that is down for good.
 void ClusterSimulation::Forget() {
   const std::size_t gone = AnyNode();
+  // On a full disk it is forgotten only until the next start.
+  if (rates_.disk > 0) return;
   if (gone == 0 || !lives_[gone].joined || lives_[gone].forgotten || !nodes_[gone]->up()) return;
   std::size_t living = 0;
   for (const Life& life : lives_) living += life.forgotten ? 0u : 1u;

@@ -103,6 +103,7 @@ void ModelNode::Persist() {
   durable_ = log_.size();
   durable_row_ = replica_->applied();
   replica_->AddOwnTo(durable_row_, lsn_);
+  replica_->AddFoldedTo(durable_row_);
 }
 
 // ---- snapshots
@@ -238,6 +239,7 @@ void ModelNode::Crash(std::size_t kept) {
 void ModelNode::CutRest() {
   crdt::VersionVector row = replica_->applied();
   replica_->AddOwnTo(row, lsn_);
+  replica_->AddFoldedTo(row);
   auto rest = replica_->Cut(lsn_, row, false);
   if (rest) rests_[run_] = std::move(*rest);
   auto lazy = replica_->CutLazy(lsn_);
