@@ -58,6 +58,11 @@ void Cluster::AppendUnit(std::string& unit) {
 }
 
 crdt::VersionVector Cluster::DurableRow() const {
+  if (node_.environment().cluster_bugs.row_unsynced) {
+    crdt::VersionVector all = replica_->applied();
+    replica_->AddOwnTo(all, node_.store().log().appended_lsn());
+    return all;
+  }
   crdt::VersionVector row = durable_;
   replica_->AddOwnTo(row, node_.store().log().durable_lsn());
   return row;
@@ -105,8 +110,10 @@ void Cluster::RefreshVectors() {
 
 void Cluster::PublishSafe(Now now) {
   if (!replica_) return;
-  const Lsn safe = node_.safe_lsn();
-  const Lsn durable = node_.store().log().durable_lsn();
+  const bool early = node_.environment().cluster_bugs.publish_early;
+  const Lsn appended = node_.store().log().appended_lsn();
+  const Lsn safe = early ? appended : node_.safe_lsn();
+  const Lsn durable = early ? appended : node_.store().log().durable_lsn();
   std::vector<Unsafe> publish;
   {
     const std::lock_guard guard(frames_mutex_);

@@ -72,6 +72,7 @@ Status Cluster::Activate() {
   // Before any peer hears of it: a start that does not find the mark would take over, as a node
   // alone does, what peers know as another run's, and count it twice.
   const std::lock_guard flush(node_.flush_mutex());
+  if (node_.environment().cluster_bugs.mark_unsynced) return {};
   return node_.store().log().Flush(true);
 }
 
@@ -184,7 +185,7 @@ void Cluster::MembersChanged(const std::vector<replication::Member>& members) {
   }
   // A node that has joined and does not know yet, or any more, whom: the others count it among
   // them. Were it to take itself for the only one, it would fold what they need to follow.
-  if (members.size() == 1) living.clear();
+  if (members.size() == 1 && !node_.environment().cluster_bugs.lonely_folds) living.clear();
   if (replica_) {
     const std::lock_guard turn(node_.state().turn_lock);
     replica_->SetMembers(living, forgotten);

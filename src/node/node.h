@@ -34,6 +34,15 @@ namespace jeton::node {
 enum class LogLevel : std::uint8_t { kDebug, kVerbose, kNotice, kWarning };
 
 // What a node needs of the world around it. Every function may be called from any thread.
+// Faults that a test can plant into a node with peers, to see that they are found.
+struct ClusterBugs {
+  bool publish_early = false;  // frames leave, and count as durable, before the disk has them
+  bool row_unsynced = false;   // rows tell of what is not synced yet
+  bool forget_tail = false;    // what a run has not cut before it ended is told to nobody
+  bool lonely_folds = false;   // who has joined and knows nobody yet takes itself for the only one
+  bool mark_unsynced = false;  // peers hear of the node before its disk knows that it has peers
+};
+
 struct Environment {
   Directory* directory = nullptr;         // outlives the node
   command::Settings* settings = nullptr;  // outlives the node
@@ -58,6 +67,7 @@ struct Environment {
   std::function<Status(double)> sleep;
   std::function<Result<std::string>()> read_config;
   std::function<Status(std::string_view)> write_config;
+  ClusterBugs cluster_bugs = {};  // for tests
 };
 
 class Node final : public command::Host, public command::LogSink {

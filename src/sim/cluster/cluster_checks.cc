@@ -155,6 +155,24 @@ void ClusterSimulation::ExplainCell(std::size_t n, const LedgerCell& cell) {
   }
 }
 
+// What others believe that this node holds durably, of their own, is there after a crash.
+void ClusterSimulation::CheckRows(std::size_t n) {
+  if (result_.counts.rollbacks > 0) return;
+  const NodeId id = nodes_[n]->cluster().node_id();
+  const crdt::VersionVector known = KnownVector(n);
+  for (std::size_t other = 0; other < nodes_.size(); ++other) {
+    if (other == n || !nodes_[other]->up() || nodes_[other]->replica() == nullptr) continue;
+    const auto& rows = nodes_[other]->replica()->rows();
+    const auto row = rows.find(id);
+    if (row == rows.end()) continue;
+    const OriginId& theirs = nodes_[other]->origin();
+    if (known.Get(theirs) >= row->second.Get(theirs)) continue;
+    return Fail(NameOf(n) + " has lost what it had told that it held: of " + TextOf(theirs) + " " +
+                std::to_string(row->second.Get(theirs)) + ", there is " +
+                std::to_string(known.Get(theirs)));
+  }
+}
+
 // ---- in the end
 
 std::string ClusterSimulation::ToFold(std::size_t n) {

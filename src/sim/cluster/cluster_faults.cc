@@ -45,6 +45,7 @@ void ClusterSimulation::Start(std::size_t n) {
     }
     ledger_.Logged(life.origin, 1);
   }
+  if (before >= 0 && node.replica() != nullptr) CheckRows(n);
   life.acknowledged = life.to_acknowledge = 0;
   life.excused = false;
   if (life.joined && KnowsNobody(n)) Join(n);

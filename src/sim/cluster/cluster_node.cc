@@ -45,6 +45,7 @@ node::Environment ClusterNode::MakeEnvironment() {
     return Error{ErrorKind::kDenied, "ERR there is no sleeping here"};
   };
   env.read_config = []() -> Result<std::string> { return std::string(); };
+  env.cluster_bugs = options_.cluster_bugs;
   env.write_config = [](std::string_view) -> Status { return {}; };
   return env;
 }

@@ -21,6 +21,7 @@ class ClusterNode {
     bool sync_always = true;
     std::uint64_t seed = 0;
     engine::ReplicaBugs bugs = {};
+    node::ClusterBugs cluster_bugs = {};
     std::function<void(std::string_view)> say;
   };
 

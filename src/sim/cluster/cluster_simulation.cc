@@ -57,6 +57,7 @@ void ClusterSimulation::MakeNode(std::size_t n) {
                            .sync_always = sync_always_,
                            .seed = prng_.Next(),
                            .bugs = options_.bugs,
+                           .cluster_bugs = options_.cluster_bugs,
                            .say = [this, n](std::string_view line) {
                              Event(NameOf(n) + " says: " + std::string(line));
                            }});

@@ -7,7 +7,8 @@
 //  * each node shows exactly what follows from how far it knows each origin, at every moment (I2,
 //    I5, I7, I8);
 //  * what was acknowledged is there after the node's own crash, unless its disk was set back (I4);
-//  * what a node knows never goes back while it runs (I3);
+//  * what a node knows never goes back while it runs, and what it has told that it holds is there
+//    after its own crash (I3);
 //  * in the end all know the same, have equal digests, and nothing is left to fold (I6).
 #pragma once
 
@@ -16,6 +17,7 @@
 #include <string>
 
 #include "engine/replica.h"
+#include "node/node.h"
 
 namespace jeton::sim {
 
@@ -23,6 +25,7 @@ struct ClusterRunOptions {
   std::uint64_t seed = 1;
   int steps = 0;  // of the phase with faults; 0: each seed draws them
   engine::ReplicaBugs bugs = {};
+  node::ClusterBugs cluster_bugs = {};
   bool trace = false;
 };
 

@@ -88,6 +88,7 @@ class ClusterSimulation {
   // ---- cluster_checks.cc
   void Check(std::size_t n, const char* when);
   bool Refresh(std::size_t n, const char* when);
+  void CheckRows(std::size_t n);
   void ExplainCell(std::size_t n, const LedgerCell& cell);
   bool Converged(std::string& why);
   std::string ToFold(std::size_t n);

@@ -39,7 +39,8 @@ void OnAbort(int) {
   _exit(1);
 }
 
-bool* BugByName(jeton::engine::ReplicaBugs& bugs, const std::string& name) {
+bool* BugByName(ClusterRunOptions& run, const std::string& name) {
+  jeton::engine::ReplicaBugs& bugs = run.bugs;
   const std::map<std::string, bool*> all = {{"partial-cut", &bugs.partial_cut},
                                             {"fold-early", &bugs.fold_early},
                                             {"no-void", &bugs.no_void},
@@ -48,7 +49,12 @@ bool* BugByName(jeton::engine::ReplicaBugs& bugs, const std::string& name) {
                                             {"free-unstable", &bugs.free_unstable},
                                             {"reuse-origin", &bugs.reuse_origin},
                                             {"node-version", &bugs.node_version},
-                                            {"store-estimate", &bugs.store_estimate}};
+                                            {"store-estimate", &bugs.store_estimate},
+                                            {"publish-early", &run.cluster_bugs.publish_early},
+                                            {"row-unsynced", &run.cluster_bugs.row_unsynced},
+                                            {"forget-tail", &run.cluster_bugs.forget_tail},
+                                            {"lonely-folds", &run.cluster_bugs.lonely_folds},
+                                            {"mark-unsynced", &run.cluster_bugs.mark_unsynced}};
   const auto found = all.find(name);
   return found == all.end() ? nullptr : found->second;
 }
@@ -65,8 +71,8 @@ bool Parse(int argc, char** argv, Arguments& arguments) {
       arguments.seeds = number();
     } else if (word == "--steps") {
       arguments.run.steps = static_cast<int>(number());
-    } else if (word == "--bug" && i + 1 < argc && BugByName(arguments.run.bugs, argv[i + 1])) {
-      *BugByName(arguments.run.bugs, argv[++i]) = true;
+    } else if (word == "--bug" && i + 1 < argc && BugByName(arguments.run, argv[i + 1])) {
+      *BugByName(arguments.run, argv[++i]) = true;
     } else if (word == "--trace") {
       arguments.run.trace = true;
     } else if (word == "--keep-going") {
