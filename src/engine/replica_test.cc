@@ -177,5 +177,56 @@ TEST(Replica, AFrameThatFoldsWhatIsNotKnownDoesNotFit) {
   EXPECT_EQ(newcomer.replica().ApplyFrame(frame, kNow), Replica::Outcome::kGap);
 }
 
+// The greater of two closers folds; what it leaves when it is folded itself goes to the next, even
+// if that is the lesser one.
+TEST(Replica, WhatAFoldedCloserHasNotDoneIsTakenOver) {
+  Site a(1), b(2), closer(9);
+  a.Add("n", 5);
+  const std::string made = a.Cut();
+  ASSERT_EQ(b.Take(made), Replica::Outcome::kApplied);
+  ASSERT_EQ(closer.Take(made), Replica::Outcome::kApplied);
+  std::string log;
+  closer.replica().Close(Site::Origin(1), log);
+  closer.Append(log);
+  ASSERT_EQ(b.Take(closer.Cut()), Replica::Outcome::kApplied);
+  b.replica().Close(Site::Origin(1), log);
+  EXPECT_EQ(b.replica().closed().at(Site::Origin(1)).by, Site::Origin(9)) << "it is in good hands";
+  EXPECT_TRUE(b.replica().Abandoned().empty());
+  b.replica().SetMembers({NodeId{2}});
+  b.replica().Close(Site::Origin(9), log);
+  b.Append(log);
+  b.Cut(true);
+  b.Cut(true);
+  while (b.replica().FoldSome(100, log)) {
+  }
+  b.Append(log);
+  b.Cut(true);
+  ASSERT_TRUE(b.replica().folded().contains(Site::Origin(9)));
+  ASSERT_EQ(b.replica().Abandoned(), std::vector<OriginId>{Site::Origin(1)});
+  b.replica().Close(Site::Origin(1), log);
+  EXPECT_EQ(b.replica().closed().at(Site::Origin(1)).by, Site::Origin(2));
+}
+
+TEST(Replica, WhatTurnsUpLateOfAForgottenNodeIsToBeClosed) {
+  Site a(1), b(2);
+  b.replica().SetMembers({NodeId{2}}, {NodeId{1}});
+  EXPECT_TRUE(b.replica().Abandoned().empty());
+  a.Add("n", 5);
+  ASSERT_EQ(b.Take(a.Cut()), Replica::Outcome::kApplied);
+  EXPECT_EQ(b.replica().Abandoned(), std::vector<OriginId>{Site::Origin(1)});
+}
+
+// Its own lost frames tell a node that it has an older disk: it must not follow frame by frame.
+TEST(Replica, ANodeThatWasSetBackTakesAState) {
+  Site a(1), restored(1);
+  a.Add("n", 5);
+  const std::string first = a.Cut();
+  a.Add("n", 7);
+  const std::string second = a.Cut();
+  restored.replica().NextRun(Site::Origin(7));
+  EXPECT_EQ(restored.Take(first), Replica::Outcome::kApplied) << "that may be a lost tail";
+  EXPECT_EQ(restored.Take(second), Replica::Outcome::kGap);
+}
+
 }  // namespace
 }  // namespace jeton::engine
