@@ -68,6 +68,7 @@ class Site {
   }
   Keyspace& keyspace() { return keyspace_; }
   Replica& replica() { return *replica_; }
+  Unit& unit() { return unit_; }
   OriginId own() const { return OriginId{id_}; }
 
  private:
@@ -284,6 +285,51 @@ void BM_Merge(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(names));
 }
 BENCHMARK(BM_Merge)->ArgName("counters")->Arg(1000)->Arg(100'000);
+
+// ---- buckets of one tree, numeric keys
+
+constexpr Bucket kToday = 20'000;
+constexpr std::size_t kKeys = 10'000;
+
+void AddToTree(Site& site) {
+  const Key name = site.keyspace().MakeKey("articles");
+  if (!site.keyspace().HasTree(name)) site.unit().CreateTree(name, {});
+  Tree& tree = *site.keyspace().FindTree(name, kNow);
+  for (std::size_t i = 0; i < kKeys; ++i) {
+    const std::string key = std::to_string(10'000'000 + i);
+    site.unit().AddToBucket(name, tree, tree.MakeKey(key), kToday, 1);
+    if (i % kBatch == kBatch - 1) site.Commit();
+  }
+  site.Commit();
+}
+
+void BM_AddToBucket(benchmark::State& state) {
+  Site site(1, state.range(0) > 0), other(2, true);
+  if (state.range(0) > 0) {
+    AddToTree(other);
+    CutAll(other, {&site});
+  }
+  for (auto _ : state) {
+    AddToTree(site);
+    if (state.range(0) > 0) CutAll(site, {});
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kKeys));
+}
+BENCHMARK(BM_AddToBucket)->ArgName("cluster")->Arg(0)->Arg(1);
+
+void BM_MergeBuckets(benchmark::State& state) {
+  Site site(1, true), other(2, true);
+  AddToTree(site);
+  for (auto _ : state) {
+    state.PauseTiming();
+    AddToTree(other);
+    const std::string frame = other.Cut();
+    state.ResumeTiming();
+    site.Take(frame);
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kKeys));
+}
+BENCHMARK(BM_MergeBuckets);
 
 }  // namespace
 }  // namespace jeton::engine

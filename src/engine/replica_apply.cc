@@ -38,8 +38,8 @@ bool Replica::Decodes(ByteReader in, const std::vector<OriginId>& dictionary, bo
   return in.ok();
 }
 
-// Entries of counters, some at a time, so that their memory is on its way before the first is
-// touched.
+// The short ways for entries: of counters some at a time, so that their memory is on its way before
+// the first is touched; of buckets one by one.
 class Replica::CounterBatch {
  public:
   CounterBatch(Replica& replica, crdt::OriginIndex origin, std::uint64_t epoch, Touched& touched)
@@ -78,6 +78,41 @@ class Replica::CounterBatch {
     names_.clear();
   }
 
+  // A bucket of a tree that is in view, and of which nothing but integers is known: what ApplyEntry
+  // and ShowBucket come to. False if the long way has to be gone, which may come after this.
+  bool TakeBucket(const SharedMutation& mutation) {
+    const CellName& cell = mutation.cell;
+    const crdt::Entry entry{.origin = origin_, .birth = mutation.birth, .sum = mutation.sum};
+    if (!cell.in_tree || mutation.gone || mutation.rate != 0 || epoch_ != replica_.epoch_ ||
+        !crdt::PackedEntry::Fits(entry)) {
+      return false;
+    }
+    if (tree_ != cell.name) {
+      tree_ = cell.name;
+      tree_hash_ = replica_.keyspace_.MakeKey(tree_).hash;
+    }
+    const Key key{.name = tree_, .hash = tree_hash_};
+    SharedName* name = replica_.At(key).Find(key);
+    SharedTree* shared = name != nullptr ? name->tree() : nullptr;
+    if (shared == nullptr || !shared->facts.exists || shared->facts.epoch != cell.tree_epoch) {
+      return false;
+    }
+    SharedCell* found = replica_.FindBucket(*shared, cell.key, cell.bucket);
+    Tree* tree = replica_.keyspace_.FindTree(key, kBeforeAnyExpiry);
+    if (tree == nullptr || found == nullptr || found->hidden || !found->cell.IsPacked()) {
+      return false;
+    }
+    found->candidate = false;
+    const SharedPartition::Change change(replica_.At(key), found->cell);
+    found->cell.PutEntry(entry);
+    const auto value = found->cell.PlainValue();
+    if (!value) return false;
+    tree->Set(tree->MakeKey(cell.key), cell.bucket, *value);
+    replica_.keyspace_.TreeChanged(key, *tree);
+    if (replica_.watches_ != nullptr) replica_.watches_->Touch(tree_);
+    return true;
+  }
+
  private:
   static constexpr std::size_t kItems = 32;
   struct Item {
@@ -95,6 +130,8 @@ class Replica::CounterBatch {
   Item items_[kItems];
   std::size_t size_ = 0;
   std::string names_;
+  std::string tree_;  // of the last bucket
+  std::uint64_t tree_hash_ = replica_.keyspace_.MakeKey({}).hash;
 };
 
 // A frame of an earlier run of this node, which comes back by way of others, says that the node
@@ -142,6 +179,7 @@ Replica::Outcome Replica::ApplyFrame(const crdt::Frame& frame, WallMs now, std::
     // Of a merged frame some may be known here, and what came of it forgotten again.
     if (mutation.type == SharedType::kEntry) {
       mutation.epoch = head.epoch;
+      if (batch.TakeBucket(mutation)) continue;
     } else if (said <= before) {
       continue;
     }

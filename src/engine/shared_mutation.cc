@@ -327,7 +327,16 @@ bool SharedReader::ReadCounter(ByteReader& in, CounterEntry& entry) {
 }
 
 void SharedReader::Read(ByteReader& in, SharedMutation& mutation) {
-  mutation = {};
+  if (mutation.type == SharedType::kEntry) {  // as most are: there is little to forget
+    mutation.cell = {};
+    mutation.epoch = 0;
+    mutation.gone = mutation.lazy = false;
+    mutation.birth = 0;
+    mutation.sum = 0;
+    mutation.rate = 0;
+  } else {
+    mutation = {};
+  }
   const auto type = in.Fixed<std::uint8_t>();
   const auto flags = in.Fixed<std::uint8_t>();
   if (type < 6 || type > (dictionary_ == nullptr ? 15 : 16) || flags >= 128) in.Fail();
