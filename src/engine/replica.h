@@ -212,8 +212,9 @@ class Replica {
   void WriteClustered(std::string& log) const;
   // Everything up to `lsn` is in the state, not in frames; the view so far is the home origin's.
   void BeginAs(const OriginId& home, Lsn lsn);
-  // The node's next run: `own` writes from here on, the origin so far is over. Cut its rest before.
-  void NextRun(const OriginId& own);
+  // The node's next run: `own` writes from here on, the origin so far is over; `last` is the last
+  // record that was read of it, if one was. Cut its rest before.
+  void NextRun(const OriginId& own, Lsn last);
   // Replays one mutation of the own log of the run `own`. False if it does not decode.
   bool Replay(std::string_view unit, Lsn lsn, WallMs now);
   // One of the own frames of that run, met in its log.
@@ -402,6 +403,7 @@ class Replica {
   Lsn sent_ = 0;                 // the end of the last own frame
   // What was known when this run began; none once a state of another node's was taken.
   std::optional<crdt::VersionVector> from_disk_;
+  std::map<OriginId, Lsn> run_ends_;  // the last records of own runs that were read from the disk
   std::uint64_t epoch_ = 0;
   bool ever_freed_ = false;  // the own origin has freed an entry
   std::map<NodeId, crdt::VersionVector> rows_;

@@ -142,9 +142,10 @@ bool Replica::WasSetBack(const crdt::Frame& frame, const NodeId& node) const {
   return std::any_of(frame.row.begin(), frame.row.end(), [&](const auto& item) {
     const auto& [origin, held] = item;
     if (folded_.contains(origin) || origin == LazyOf(frame.origin)) return false;
+    if (origin != frame.origin) return from_disk_->Get(origin) < held;
     // Of the run itself the row counts records; not all of them are in frames.
-    const Lsn least = origin == frame.origin ? std::min(held, frame.from) : held;
-    return from_disk_->Get(origin) < least;
+    const auto end = run_ends_.find(origin);
+    return end != run_ends_.end() && end->second < std::min(held, frame.from);
   });
 }
 

@@ -1,4 +1,5 @@
 // Replica: recovery, snapshots and state transfer.
+#include <algorithm>
 #include <limits>
 #include <mutex>
 
@@ -54,7 +55,9 @@ void Replica::BeginAs(const OriginId& home, Lsn lsn) {
   applied_.Advance(home, lsn);
 }
 
-void Replica::NextRun(const OriginId& own) {
+void Replica::NextRun(const OriginId& own, Lsn last) {
+  Lsn& end = run_ends_[this->own()];
+  end = std::max({end, last, applied_.Get(this->own())});
   known_.Set(own_, sent_);
   known_.Set(lazy_, applied_.Get(lazy()));
   for (auto& partition : partitions_) partition->Clean();
@@ -232,8 +235,8 @@ bool Replica::DecodeControl(std::string_view bytes, bool as_guest) {
     BeginOwn(own);
     sent_ = sent;
     ever_freed_ = ever_freed;
+    run_ends_[own] = end;
   }
-  (void)end;
   home_ = *origins_.Add(home);
   epoch_ = epoch;
   SawClock(clock);

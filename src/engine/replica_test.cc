@@ -223,7 +223,7 @@ TEST(Replica, ANodeThatWasSetBackTakesAState) {
   const std::string first = a.Cut();
   a.Add("n", 7);
   const std::string second = a.Cut();
-  restored.replica().NextRun(Site::Origin(7));
+  restored.replica().NextRun(Site::Origin(7), 0);
   EXPECT_EQ(restored.Take(first), Replica::Outcome::kApplied) << "that may be a lost tail";
   EXPECT_EQ(restored.Take(second), Replica::Outcome::kGap);
 }

@@ -198,6 +198,7 @@ void Cluster::Tend(Now now) {
   if (!replica_ || receiving_ || !node_.ready() || now.mono_ns - last_tend_ < kTendInterval) return;
   if (node_.state().disk_full.load() || node_.state().disk_failed.load()) return;
   last_tend_ = now.mono_ns;
+  if (nodes_unwritten_) (void)WriteNodes();
   {
     const std::lock_guard turn(node_.state().turn_lock);
     std::string unit;

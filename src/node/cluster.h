@@ -237,6 +237,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   std::unique_ptr<engine::Replica> replica_;
   std::unique_ptr<replication::Replicator> replicator_;
   std::vector<replication::Member> members_;
+  bool nodes_unwritten_ = false;  // they are not in the file `nodes`, which had no space
   replication::Settings settings_;
   std::atomic<bool> started_{false};
   // By RESET: the run belongs to the cluster that it has left.

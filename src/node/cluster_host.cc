@@ -196,8 +196,10 @@ void Cluster::MembersChanged(const std::vector<replication::Member>& members) {
 }
 
 Status Cluster::WriteNodes() {
-  return ReplaceFile(*node_.environment().directory, kNodesFile,
-                     replication::EncodeMembers(members_));
+  Status written =
+      ReplaceFile(*node_.environment().directory, kNodesFile, replication::EncodeMembers(members_));
+  nodes_unwritten_ = !written;
+  return written;
 }
 
 // Also what the forgotten node was to fold itself.

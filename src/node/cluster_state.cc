@@ -77,7 +77,7 @@ Result<bool> Cluster::ReplayRecord(const LogRecord& record, WallMs now) {
     // The next run. What the one before had not cut it found and cut at its start; the frame
     // follows, unless that start, too, was cut short.
     KeepTails();
-    replica_->NextRun(record.origin);
+    replica_->NextRun(record.origin, replayed_);
   }
   replayed_ = record.lsn;
   if (record.type == RecordType::kCommit) {
@@ -135,7 +135,7 @@ Status Cluster::BeginRun() {
   if (!node_.environment().cluster_bugs.forget_tail) KeepTails();
   for (const Tail& tail : tails_) AppendFrame(tail.origin, tail.to, *tail.bytes, false);
   tails_.clear();
-  replica_->NextRun(node_.store().origin());
+  replica_->NextRun(node_.store().origin(), replayed_);
   return {};
 }
 

@@ -251,7 +251,7 @@ std::string ModelNode::ReplayLog() {
     const Record& record = log_[i];
     if (record.run != run_) {
       CutRest();
-      replica_->NextRun(record.run);
+      replica_->NextRun(record.run, lsn_);
       run_ = record.run;
     }
     lsn_ = record.lsn;
@@ -303,7 +303,7 @@ std::string ModelNode::Start(const OriginId& own) {
   if (std::string why = ReplayLog(); !why.empty()) return why;
   if (!options_.bugs.reuse_origin) {
     CutRest();
-    replica_->NextRun(own);
+    replica_->NextRun(own, lsn_);
     run_ = own;
     lsn_ = 0;
     runs_.push_back(own);
