@@ -195,7 +195,7 @@ void BM_Bytes(benchmark::State& state) {
     Site first(1, true), second(2, true), third(3, true);
     Site* const sites[] = {&first, &second, &third};
     for (Site* site : {&second, &third}) site->replica().BeginAs(OriginId{1}, 0);
-    for (Site* site : {&second, &third}) site->replica().NextRun(site->own());
+    for (Site* site : {&second, &third}) site->replica().NextRun(site->own(), 0);
     for (std::size_t i = 0; i < masters; ++i) {
       AddAll(*sites[i], kNames);
       std::vector<Site*> others;
