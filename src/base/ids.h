@@ -18,10 +18,14 @@ using NodeId = std::array<std::uint8_t, 20>;
 using ClusterId = std::array<std::uint8_t, 16>;
 
 // The lazy origin of a run: what it adds to counters with a precision goes into a stream of its
-// own, because it may be told later. No other origin differs from the run's in that bit alone.
+// own, because it may be told later. The last bit tells them apart, which is 0 in a run's. The lazy
+// origin of a lazy origin is the run's.
 constexpr OriginId LazyOf(OriginId run) {
   run.back() ^= 1;
   return run;
+}
+constexpr bool IsLazy(const OriginId& origin) {
+  return (origin.back() & 1) != 0;
 }
 
 }  // namespace jeton

@@ -365,6 +365,7 @@ class Replica {
   struct Folding;
   bool AllHaveEnd(const OriginId& closed, const Closed& closing) const;
   bool AllHaveEnds() const;
+  bool KnowsFoldersIn(const crdt::VersionVector& row, const OriginId& closed) const;
   bool MakeExplicit(const Key& key, Folding& folding);
   void FoldCell(const CellName& cell, SharedCell& shared, Folding& folding);
   bool FoldView(Folding& folding);

@@ -84,7 +84,21 @@ bool Replica::AllHaveEnd(const OriginId& closed, const Closed& closing) const {
   return std::all_of(members_.begin(), members_.end(), [&](const NodeId& member) {
     const auto row = rows_.find(member);
     if (row == rows_.end() || row->second.Get(closed) != end) return false;
-    return member == options_.node || row->second.Get(own()) >= closing.at;
+    if (member == options_.node) return true;
+    return row->second.Get(own()) >= closing.at && KnowsFoldersIn(row->second, closed);
+  });
+}
+
+// On an older disk: what the row vouches for may be folded already, by a run that is not known here
+// yet, or not as far as it went.
+bool Replica::KnowsFoldersIn(const crdt::VersionVector& row, const OriginId& closed) const {
+  const auto claims = claims_.find(closed);
+  return std::all_of(row.begin(), row.end(), [&](const auto& item) {
+    const auto& [origin, held] = item;
+    // A lazy origin folds nothing, and there may be no frame of it although it is held.
+    if (IsOwn(origin) || IsLazy(origin) || folded_.contains(origin)) return true;
+    const bool may_fold = claims != claims_.end() && claims->second.contains(origin);
+    return applied_.Get(origin) >= (may_fold ? held : 1);
   });
 }
 

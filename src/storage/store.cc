@@ -92,6 +92,7 @@ OriginId MakeOrigin(WallMs wall_ms, std::uint64_t random_high, std::uint64_t ran
   }
   std::memcpy(id.data() + 6, &random_high, 2);
   std::memcpy(id.data() + 8, &random_low, 8);
+  id.back() &= 0xfe;  // a run's, see IsLazy
   return id;
 }
 
