@@ -279,7 +279,8 @@ class OldDataTest(ClusterTest):
         for server, amount in ((servers[2], 1000), (clone, 7)):
             with server.client() as client:
                 for _ in range(3):
-                    client.call("INCRBY", "hot", amount)
+                    self.poll(lambda c=client, n=amount: c.call("INCRBY", "hot", n),
+                              "it takes writes", [server])
                     load.ledger.acknowledge("hot", amount)
 
         def alarmed() -> bool:
