@@ -37,6 +37,8 @@ void ClusterSimulation::NoteReset(std::size_t n, int cell, const Decimal& value)
   const engine::SharedCell* shared = replica.Look(
       {.name = where.name, .in_tree = where.in_tree, .key = where.key, .bucket = where.bucket});
   if (shared == nullptr || shared->cell.set() == nullptr) {
+    // A trim from elsewhere has come since.
+    if (where.in_tree && where.bucket < ScopeOf(n, where).watermark) return;
     return Fail(NameOf(n) + " does not know the reset that it has made");
   }
   ledger_.Reset(lives_[n].origin, cell, ScopeOf(n, where), Observed(n), shared->cell.set()->version,
