@@ -2,7 +2,6 @@
 // value gets in the connection's dialect. The caller's command holds the key's partition.
 #pragma once
 
-#include <limits>
 #include <optional>
 
 #include "base/decimal.h"
@@ -11,8 +10,7 @@
 
 namespace jeton::command {
 
-// No expiry lies before it: Find() at this time also sees what has expired and was not swept yet.
-inline constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
+using engine::kBeforeAnyExpiry;
 
 inline std::optional<engine::Entry> Find(const Context& ctx, const engine::Key& key) {
   return ctx.keyspace.Find(key, ctx.now.wall_ms);

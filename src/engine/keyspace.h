@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -98,6 +99,9 @@ class CounterPlace {
 
   std::uint8_t* record_ = nullptr;
 };
+
+// No expiry lies before it: a look at this time also sees what has expired and was not swept yet.
+inline constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
 
 // A step of a scan in hash order: `next` is the cursor to go on with, 0 at the end.
 struct ScanStep {

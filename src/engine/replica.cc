@@ -2,7 +2,6 @@
 // replica_state.cc for snapshots and recovery, replica_fold.cc for what keeps it small.
 #include "engine/replica.h"
 
-#include <limits>
 #include <mutex>
 
 #include "base/sum.h"
@@ -13,7 +12,6 @@ namespace jeton::engine {
 
 namespace {
 
-constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
 constexpr std::size_t kPartitionsBytes = Keyspace::kPartitions * sizeof(SharedPartition);
 
 }  // namespace

@@ -5,9 +5,8 @@
 //    the own entry of the cell, an observed reset, a version.
 //  * Cut makes the next frame of the own log, ApplyFrame takes in one of another origin's.
 //  * What is added to a counter with a precision goes into the entry of a second own origin, the
-//  lazy
-//    one (LazyOf), with frames of its own (CutLazy): what is held back there holds up nothing else.
-//    Both share the LSNs of the log; all that is not an addition is in the frames of the first.
+//    lazy one (LazyOf), with frames of its own (CutLazy): what is held back there holds up nothing
+//    else. Both share the LSNs of the log; all that is not an addition is in frames of the first.
 //  * Recovery replays the own log's mutations and the frames in it by the same ways.
 //  * Closing, folding and freeing keep what is stored small.
 //
@@ -83,11 +82,11 @@ class Replica {
   void Set(const Key& key, const Decimal& value, std::string& log);
   // The counter or tree is gone, with its expiry and precision. `expired`: because its time came.
   void Drop(const Key& key, bool expired, std::string& log);
-  // A zero counter goes out of view; nothing is logged, as nothing changes.
   // The name's tree has come into view by a local change, or gone out of it: so does what the tree
   // had already, and what it hides.
   void TreeCameIntoView(const Key& key, WallMs now) { ShowContents(key, now); }
   void TreeWentOutOfView(const Key& key, WallMs now) { ShowCounter(key, now); }
+  // A zero counter goes out of view; nothing is logged, as nothing changes.
   void HideZero(const Key& key, WallMs now);
   void SetExpiry(const Key& key, WallMs expires_at, std::string& log);
   void SetPrecision(const Key& key, const Decimal& precision, std::string& log);
@@ -120,7 +119,7 @@ class Replica {
   double Predict(const Key& key, const std::vector<OriginId>& live, MonoNs now) const;
   const PredictionCounts& predictions() const { return predictions_; }  // the peer loop's thread
 
-  // How many cells and bytes wait for the next cut; any thread.
+  // How many cells wait for the next cut; any thread.
   std::size_t dirty_cells() const { return dirty_cells_.load(std::memory_order_relaxed); }
   bool HasUncut() const;
   // What it takes beyond itself; any thread. The keyspace is told with every frame, sweep and load.
@@ -128,7 +127,7 @@ class Replica {
   // Whether anything was ever said of a name, beside what the keyspace shows: frames alone say
   // nothing, since members tell their rows with no counter anywhere. Exclusive.
   bool KnowsNames() const;
-  // The next frame of the own log, whose last record is `to`; `held` is what the node holds
+  // The next frame of the own log, whose last record is `to`; `row` is what the node holds
   // durably. Empty if nothing has changed and `row_too` is false. When more has changed than a
   // frame holds (kCutBytes), the frame says that it ends one LSN after the one before, and HasUncut
   // stays true: cut again, after appending it. What it already has of later changes is the same for

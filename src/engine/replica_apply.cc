@@ -1,6 +1,5 @@
 // Replica: frames of others. See replica_view.cc for how what they say gets into view.
 #include <algorithm>
-#include <limits>
 #include <span>
 
 #include "engine/frame_body.h"
@@ -8,12 +7,6 @@
 #include "engine/tree.h"
 
 namespace jeton::engine {
-
-namespace {
-
-constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
-
-}  // namespace
 
 void Replica::SetKnown(crdt::OriginIndex origin, Lsn lsn) {
   if (origin != own_ && origin != lazy_) known_.Set(origin, lsn);

@@ -2,7 +2,6 @@
 // cell adds its hash to the sum of its origin, whether the cell is implicit or not: how a node
 // stores it is its own affair.
 #include <algorithm>
-#include <limits>
 #include <mutex>
 
 #include "base/hash.h"
@@ -13,7 +12,6 @@ namespace jeton::engine {
 
 namespace {
 
-constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
 constexpr std::size_t kTreeKeys = 256;  // of a slice; each has its buckets
 
 }  // namespace

@@ -1,7 +1,6 @@
 // Replica: closing and folding of origins that nobody writes any more, and freeing of entries that
 // contribute nothing. REPLICATION.md, sections 5 and 8, says why each condition is needed.
 #include <algorithm>
-#include <limits>
 
 #include "engine/replica_internal.h"
 #include "engine/tree.h"
@@ -9,7 +8,6 @@
 namespace jeton::engine {
 
 namespace {
-constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
 constexpr std::size_t kKeysAtOnce = 256;  // of a tree that becomes explicit
 constexpr std::size_t kNamesAtOnce = 1024;
 constexpr std::size_t kReleasedKeys = 4096;  // of trees, in one go

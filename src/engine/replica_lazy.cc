@@ -10,7 +10,6 @@ namespace jeton::engine {
 
 namespace {
 
-constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
 constexpr Lsn kEverything = std::numeric_limits<Lsn>::max();
 constexpr MonoNs kLookInterval = 100 * kNsPerMs;  // at all that waits
 

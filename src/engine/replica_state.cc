@@ -1,6 +1,5 @@
 // Replica: recovery, snapshots and state transfer.
 #include <algorithm>
-#include <limits>
 #include <mutex>
 
 #include "engine/replica_internal.h"
@@ -10,7 +9,6 @@ namespace jeton::engine {
 
 namespace {
 
-constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
 constexpr std::uint8_t kControlVersion = 1;
 constexpr std::uint64_t kMapMax = 1u << 20;
 constexpr std::size_t kNamesAtOnce = 1024;

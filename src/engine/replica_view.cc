@@ -1,17 +1,10 @@
 // Replica: how what is known gets into view.
-#include <limits>
 
 #include "engine/replica_internal.h"
 #include "engine/tree.h"
 #include "engine/tree_mutation.h"
 
 namespace jeton::engine {
-
-namespace {
-
-constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
-
-}  // namespace
 
 void Replica::DropUselessBases(SharedPartition& partition, SharedCell& shared) {
   if (shared.cell.bases().empty()) return;

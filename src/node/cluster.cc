@@ -272,7 +272,7 @@ void Cluster::CarryOut(Now now, const ResetWish& wish) {
     const std::lock_guard turn(node_.state().turn_lock);
     node_.state().node_id = HexOf(node);
     if (replica_) {
-      if (Status alone = AppendControl(std::string(1, kAloneControl)); !alone) return;
+      AppendControl(std::string(1, kAloneControl));
       node_.keyspace().set_replica(nullptr);
       replica_.reset();
       left_cluster_ = true;

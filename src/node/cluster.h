@@ -193,9 +193,9 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
 
   void MakeReplica(const OriginId& own);
   Status Activate();
-  Status ActivateLocked();
+  void ActivateLocked();
   bool HasNothing() const;
-  Status AppendControl(std::string_view payload);
+  void AppendControl(std::string_view payload);
   void AppendUnit(std::string& unit);
   // The TurnLock is held exclusively.
   bool CutFrame(bool row_too);

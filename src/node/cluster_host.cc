@@ -53,7 +53,7 @@ Status Cluster::AdoptCluster(const ClusterId& cluster) {
   {
     const std::lock_guard turn(node_.state().turn_lock);
     if (!HasNothing()) return Error{ErrorKind::kConflict, "this node has just got data"};
-    if (Status active = ActivateLocked(); !active) return active;
+    ActivateLocked();
   }
   node_.CommitSoon();
   std::vector<OriginId> past = node_.store().identity().origins;
@@ -67,7 +67,7 @@ Status Cluster::Activate() {
   node_.CancelSnapshot("the node has joined others");
   {
     const std::lock_guard turn(node_.state().turn_lock);
-    if (Status active = ActivateLocked(); !active) return active;
+    ActivateLocked();
   }
   // Before any peer hears of it: a start that does not find the mark would take over, as a node
   // alone does, what peers know as another run's, and count it twice.
@@ -76,19 +76,18 @@ Status Cluster::Activate() {
   return node_.store().log().Flush(true);
 }
 
-Status Cluster::ActivateLocked() {
-  if (replica_) return {};
+void Cluster::ActivateLocked() {
+  if (replica_) return;
   const bool empty = node_.keyspace().size(0) == 0;
   const Lsn lsn = empty ? 0 : node_.store().log().CloseRecord();
   std::string payload(1, kClusteredControl);
   PutVarint(payload, lsn);
-  if (Status logged = AppendControl(payload); !logged) return logged;
+  AppendControl(payload);
   MakeReplica(node_.store().origin());
   replica_->BeginAs(node_.store().origin(), lsn);
   published_ = lsn;
   durable_.Advance(node_.store().origin(), lsn);
   RefreshVectors();
-  return {};
 }
 
 void Cluster::MakeReplica(const OriginId& own) {
@@ -103,9 +102,8 @@ void Cluster::MakeReplica(const OriginId& own) {
   digest_.Changed();
 }
 
-Status Cluster::AppendControl(std::string_view payload) {
+void Cluster::AppendControl(std::string_view payload) {
   node_.AppendRecord(RecordType::kControl, payload);
-  return {};
 }
 
 // Everything that is in the log and that a reply may be waiting for.

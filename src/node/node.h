@@ -33,7 +33,6 @@ namespace jeton::node {
 
 enum class LogLevel : std::uint8_t { kDebug, kVerbose, kNotice, kWarning };
 
-// What a node needs of the world around it. Every function may be called from any thread.
 // Faults that a test can plant into a node with peers, to see that they are found.
 struct ClusterBugs {
   bool publish_early = false;  // frames leave, and count as durable, before the disk has them
@@ -43,6 +42,7 @@ struct ClusterBugs {
   bool mark_unsynced = false;  // peers hear of the node before its disk knows that it has peers
 };
 
+// What a node needs of the world around it. Every function may be called from any thread.
 struct Environment {
   Directory* directory = nullptr;         // outlives the node
   command::Settings* settings = nullptr;  // outlives the node

@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::size_t kEventsKept = 4000;
 constexpr int kRequestsWaitingMax = 200;  // of one client
-constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
 
 enum Kind : std::uint64_t {
   kWrite = 1,
@@ -419,7 +418,7 @@ void Simulation::NoteSweeps(bool checked) {
   engine::Keyspace& keyspace = node_->keyspace();
   for (const auto& [name, cell] : history_.state()) {
     const engine::Key key = keyspace.MakeKey(name);
-    if (keyspace.Find(key, kBeforeAnyExpiry)) continue;
+    if (keyspace.Find(key, engine::kBeforeAnyExpiry)) continue;
     gone[engine::Keyspace::PartitionOf(key)].push_back(name);
     const bool expired = cell.expires_at != 0 && cell.expires_at <= wall_ms_;
     const bool idle = swarm_.drop_zeros && !cell.tree && cell.value.IsZero() &&
@@ -439,8 +438,8 @@ void Simulation::NoteSweeps(bool checked) {
 // The same for the trees' old buckets.
 void Simulation::NoteTrims(bool checked) {
   engine::Keyspace& keyspace = node_->keyspace();
-  for (const std::string& name : keyspace.TreeNames(kBeforeAnyExpiry)) {
-    const engine::Tree* tree = keyspace.FindTree(keyspace.MakeKey(name), kBeforeAnyExpiry);
+  for (const std::string& name : keyspace.TreeNames(engine::kBeforeAnyExpiry)) {
+    const engine::Tree* tree = keyspace.FindTree(keyspace.MakeKey(name), engine::kBeforeAnyExpiry);
     const Cell* cell = history_.Find(name);
     if (cell == nullptr || !cell->tree || cell->tree->watermark == tree->watermark()) continue;
     const std::string wrong = oracle_.Trim(name, tree->watermark(), wall_ms_, checked);
@@ -499,7 +498,7 @@ State Simulation::ReadState(std::string& trouble) const {
   std::uint64_t cursor = 0;
   do {
     cursor = keyspace
-                 .Scan(cursor, 1000, kBeforeAnyExpiry,
+                 .Scan(cursor, 1000, engine::kBeforeAnyExpiry,
                        [&](std::string_view name, const engine::Entry& entry) {
                          state[std::string(name)] = {.value = entry.value,
                                                      .expires_at = entry.expires_at,
@@ -509,7 +508,7 @@ State Simulation::ReadState(std::string& trouble) const {
                  .next;
   } while (cursor != 0);
   for (const std::string& name : trees) {
-    const engine::Tree* tree = keyspace.FindTree(keyspace.MakeKey(name), kBeforeAnyExpiry);
+    const engine::Tree* tree = keyspace.FindTree(keyspace.MakeKey(name), engine::kBeforeAnyExpiry);
     state[name].tree = std::make_shared<const TreeModel>(ReadTree(*tree, trouble));
   }
   return state;

@@ -1,5 +1,4 @@
 // What a ClusterSimulation compares.
-#include <limits>
 
 #include "engine/tree.h"
 #include "sim/cluster/cluster_simulation_internal.h"
@@ -8,10 +7,8 @@ namespace jeton::sim {
 
 namespace {
 
-constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
-
 const engine::Tree* TreeAt(engine::Keyspace& keyspace, const std::string& name) {
-  return keyspace.FindTree(keyspace.MakeKey(name), kBeforeAnyExpiry);
+  return keyspace.FindTree(keyspace.MakeKey(name), engine::kBeforeAnyExpiry);
 }
 
 std::string TextOf(const LedgerCell& cell) {
@@ -40,7 +37,7 @@ std::optional<Decimal> ClusterSimulation::Shown(std::size_t n, const LedgerCell&
     if (tree == nullptr) return std::nullopt;
     return tree->Get(tree->MakeKey(cell.key), cell.bucket);
   }
-  const auto entry = keyspace.Find(keyspace.MakeKey(cell.name), kBeforeAnyExpiry);
+  const auto entry = keyspace.Find(keyspace.MakeKey(cell.name), engine::kBeforeAnyExpiry);
   if (!entry || entry->kind != engine::Kind::kCounter) return std::nullopt;
   return entry->value;
 }
@@ -247,7 +244,7 @@ void ClusterSimulation::CompareAll() {
   engine::Replica* first = nodes_[0]->replica();
   engine::Keyspace& ours = nodes_[0]->node().keyspace();
   const auto expiry_of = [](engine::Keyspace& keyspace, const char* name) {
-    const auto entry = keyspace.Find(keyspace.MakeKey(name), kBeforeAnyExpiry);
+    const auto entry = keyspace.Find(keyspace.MakeKey(name), engine::kBeforeAnyExpiry);
     return entry && !entry->value.IsZero() ? entry->expires_at : 0;
   };
   for (std::size_t n = 1; n < nodes_.size(); ++n) {

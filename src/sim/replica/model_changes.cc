@@ -1,7 +1,6 @@
 #include "sim/replica/model_changes.h"
 
 #include <algorithm>
-#include <limits>
 #include <numeric>
 
 #include "engine/tree.h"
@@ -15,7 +14,6 @@ using engine::Tree;
 
 namespace {
 
-constexpr WallMs kBeforeAnyExpiry = std::numeric_limits<WallMs>::min();
 constexpr const char* kCounters[] = {"a", "b", "c", "both"};
 constexpr const char* kTrees[] = {"t", "u", "both"};
 constexpr const char* kKeys[] = {"k", "7"};
@@ -23,11 +21,11 @@ constexpr Bucket kBuckets = 4;
 
 std::optional<engine::Entry> Raw(ModelNode& node, const std::string& name) {
   Keyspace& keyspace = node.keyspace();
-  return keyspace.Find(keyspace.MakeKey(name), kBeforeAnyExpiry);
+  return keyspace.Find(keyspace.MakeKey(name), engine::kBeforeAnyExpiry);
 }
 
 Tree* RawTree(ModelNode& node, const std::string& name) {
-  return node.keyspace().FindTree(node.keyspace().MakeKey(name), kBeforeAnyExpiry);
+  return node.keyspace().FindTree(node.keyspace().MakeKey(name), engine::kBeforeAnyExpiry);
 }
 
 // One change. The members are what most of them need.
