@@ -14,15 +14,10 @@
 #include "engine/keyspace.h"
 #include "engine/tree.h"
 #include "engine/unit.h"
+#include "names.h"
 
 namespace jeton::engine {
 namespace {
-
-constexpr std::size_t kBatch = 64;
-
-std::string NameOf(std::uint64_t i) {
-  return "articles:" + std::to_string(10'000'000 + i);
-}
 
 struct Counters {
   explicit Counters(std::uint64_t count)
@@ -52,19 +47,6 @@ Counters& CountersOf(std::uint64_t count) {
   }
   return *counters;
 }
-
-// Names as a parser leaves them: text in a buffer that was just read.
-struct Requests {
-  Requests(std::uint64_t names, std::size_t count) {
-    Prng prng(7);
-    for (std::size_t i = 0; i < count; ++i) text += NameOf(prng.Below(names));
-    size = text.size() / count;
-  }
-  std::string_view operator[](std::size_t i) const { return {text.data() + i * size, size}; }
-
-  std::string text;
-  std::size_t size;
-};
 
 void BM_Increment(benchmark::State& state) {
   const auto names = static_cast<std::uint64_t>(state.range(0));

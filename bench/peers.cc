@@ -11,22 +11,17 @@
 #include <string>
 #include <vector>
 
-#include "base/prng.h"
 #include "crdt/frame.h"
 #include "engine/keyspace.h"
 #include "engine/loader.h"
 #include "engine/replica.h"
 #include "engine/unit.h"
+#include "names.h"
 
 namespace jeton::engine {
 namespace {
 
-constexpr std::size_t kBatch = 64;
 constexpr WallMs kNow = 1'700'000'000'000;
-
-std::string NameOf(std::uint64_t i) {
-  return "articles:" + std::to_string(10'000'000 + i);
-}
 
 // A node whose log is a number.
 class Site {
@@ -107,18 +102,6 @@ class Frames {
  private:
   const std::uint64_t names_;
   Site site_;
-};
-
-struct Requests {
-  Requests(std::uint64_t names, std::size_t count) {
-    Prng prng(7);
-    for (std::size_t i = 0; i < count; ++i) text += NameOf(prng.Below(names));
-    size = text.size() / count;
-  }
-  std::string_view operator[](std::size_t i) const { return {text.data() + i * size, size}; }
-
-  std::string text;
-  std::size_t size;
 };
 
 void BM_Increment(benchmark::State& state) {

@@ -171,16 +171,18 @@ void AddMembership(CommandTable& table) {
                  .errors = {kInvalidId, kNotMyself, "ERR Unknown node x"},
                  .examples = {{"CLUSTER FORGET x", "(error) ERR Invalid node identifier"}},
                  .handler = Forget});
-  AddOne(table, {.name = "cluster|meet",
-                 .summary = "Joins the cluster of another node, or takes a node into this one.",
-                 .flags = kAdmin,
-                 .arguments = {{.name = "ip"}, {.name = "port", .type = ArgumentType::kInteger}},
-                 .errors = {"ERR Invalid TCP port specified: x",
-                            "ERR Invalid node address specified: x:0"},
-                 .examples = {{"CLUSTER MEET 10.0.0.2 5262", "OK"},
-                              {"CLUSTER MEET 10.0.0.256 5262",
-                               "(error) ERR Invalid node address specified: 10.0.0.256:5262"}},
-                 .handler = Meet});
+  AddOne(table,
+         {.name = "cluster|meet",
+          .summary = "Joins the cluster of another node, or takes a node into this one.",
+          .flags = kAdmin,
+          .arguments = {{.name = "ip"}, {.name = "port", .type = ArgumentType::kInteger}},
+          .errors = {"ERR Invalid TCP port specified: x", "ERR Invalid node address specified: x:0",
+                     "ERR this run of the server has left its cluster by CLUSTER RESET: "
+                     "restart it before it joins another"},
+          .examples = {{"CLUSTER MEET 10.0.0.2 5262", "OK"},
+                       {"CLUSTER MEET 10.0.0.256 5262",
+                        "(error) ERR Invalid node address specified: 10.0.0.256:5262"}},
+          .handler = Meet});
   AddOne(
       table,
       {.name = "cluster|reset",

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/tree_mutation.h"
+#include "sim/environment.h"
 #include "sim/lying_disk.h"
 #include "sim/oracle_internal.h"
 #include "sim/simulated_client.h"
@@ -18,12 +19,10 @@ constexpr std::uint64_t kCrashEvent = 0x52;
 }  // namespace
 
 node::Environment Simulation::MakeEnvironment() {
-  node::Environment env;
+  node::Environment env = EnvironmentOfSimulator(prng_);
   env.directory = directory_.get();
   env.settings = &settings_;
   env.fresh.wall_ms = wall_ms_;
-  for (std::uint64_t& word : env.fresh.random) word = prng_.Next();
-  env.owner = "process of the simulator";
   env.workers = swarm_.workers;
   env.log_options =
       LogOptions{.segment_size = swarm_.segment_size, .staged_bytes_max = swarm_.staged_bytes_max};
@@ -32,17 +31,8 @@ node::Environment Simulation::MakeEnvironment() {
   env.say = [this](node::LogLevel, std::string_view line) {
     Event(kStartEvent, HashBytes(line, 13), [&] { return "  node: " + std::string(line); });
   };
-  env.wake_worker = [](int) {};
   env.wake_log = [this] { log_wanted_ = true; };
-  env.wake_upkeep = [] {};
-  env.request_shutdown = [](command::Host::ShutdownSave) {};
   env.on_disk_failure = [this](const Error&) { disk_failure_ = true; };
-  env.process_facts = [] { return command::Host::ProcessFacts(); };
-  env.sleep = [](double) -> Status {
-    return Error{ErrorKind::kDenied, "ERR there is no sleeping here"};
-  };
-  env.read_config = []() -> Result<std::string> { return std::string(); };
-  env.write_config = [](std::string_view) -> Status { return {}; };
   return env;
 }
 

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "protocol/resp_value.h"
 #include "sim/cluster/network.h"
+#include "sim/environment.h"
 
 namespace jeton::sim {
 
@@ -22,31 +23,18 @@ ClusterNode::~ClusterNode() {
 }
 
 node::Environment ClusterNode::MakeEnvironment() {
-  node::Environment env;
+  node::Environment env = EnvironmentOfSimulator(prng_);
   env.directory = directory_.get();
   env.settings = &settings_;
   env.fresh.wall_ms = wall_;
-  for (std::uint64_t& word : env.fresh.random) word = prng_.Next();
-  env.owner = "process of the simulator";
   env.log_options = LogOptions{.segment_size = kSegmentSizeMin, .staged_bytes_max = 1u << 20};
   env.mono_now = [this] { return mono_; };
   env.wall_now = [this] { return wall_; };
   env.say = [this](node::LogLevel, std::string_view line) { options_.say(line); };
-  env.wake_worker = [](int) {};
-  env.wake_log = [] {};
-  env.wake_upkeep = [] {};
   env.random_bytes = [this](std::uint8_t* out, std::size_t size) {
     for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<std::uint8_t>(prng_.Next());
   };
-  env.request_shutdown = [](command::Host::ShutdownSave) {};
-  env.on_disk_failure = [](const Error&) {};
-  env.process_facts = [] { return command::Host::ProcessFacts(); };
-  env.sleep = [](double) -> Status {
-    return Error{ErrorKind::kDenied, "ERR there is no sleeping here"};
-  };
-  env.read_config = []() -> Result<std::string> { return std::string(); };
   env.cluster_bugs = options_.cluster_bugs;
-  env.write_config = [](std::string_view) -> Status { return {}; };
   return env;
 }
 

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <string>
 
 #include "sim/cluster/cluster_simulation.h"
@@ -26,20 +25,16 @@ bool PlantBug(ClusterRunOptions& run, const std::string& name) {
 }
 
 bool Parse(int argc, char** argv, SeedRunner& runner, ClusterRunOptions& run) {
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (runner.Take(argc, argv, i)) continue;
+  const auto take = [&run](int count, char** words, int& i) {
+    const std::string word = words[i];
     if (word == "--steps") {
-      run.steps = static_cast<int>(SeedRunner::Number(argc, argv, i));
-    } else if (word == "--bug" && i + 1 < argc && PlantBug(run, argv[i + 1])) {
-      ++i;
-    } else {
-      std::fprintf(stderr,
-                   "%s: not understood\njeton-cluster-sim %s\n                  [--steps N] "
-                   "[--bug NAME]\n",
-                   word.c_str(), SeedRunner::kUsage);
-      return false;
+      run.steps = static_cast<int>(SeedRunner::Number(count, words, i));
+      return true;
     }
+    return word == "--bug" && i + 1 < count && PlantBug(run, words[++i]);
+  };
+  if (!runner.Parse(argc, argv, "jeton-cluster-sim", "[--steps N] [--bug NAME]", take)) {
+    return false;
   }
   run.trace = runner.trace();
   return true;

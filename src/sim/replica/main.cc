@@ -1,7 +1,6 @@
 // jeton-replica-sim: runs seeds of the model of replication.
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <string>
 
 #include "sim/replica/bug_names.h"
@@ -15,24 +14,23 @@ using jeton::sim::ReplicaRunResult;
 using jeton::sim::SeedRunner;
 
 bool Parse(int argc, char** argv, SeedRunner& runner, ReplicaRunOptions& run) {
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (runner.Take(argc, argv, i)) continue;
+  const auto take = [&run](int count, char** words, int& i) {
+    const std::string word = words[i];
+    const bool more = i + 1 < count;
     if (word == "--steps") {
-      run.steps = static_cast<int>(SeedRunner::Number(argc, argv, i));
-    } else if (word == "--bug" && i + 1 < argc && jeton::sim::PlantBug(run.bugs, argv[i + 1])) {
-      ++i;
-    } else if (word == "--watch" && i + 1 < argc) {
-      run.watch = argv[++i];
+      run.steps = static_cast<int>(SeedRunner::Number(count, words, i));
+    } else if (word == "--watch" && more) {
+      run.watch = words[++i];
     } else if (word == "--no-merges") {
       run.merges = false;
     } else {
-      std::fprintf(stderr,
-                   "%s: not understood\njeton-replica-sim %s\n                  [--steps N] "
-                   "[--bug NAME] [--watch CELL] [--no-merges]\n",
-                   word.c_str(), SeedRunner::kUsage);
-      return false;
+      return word == "--bug" && more && jeton::sim::PlantBug(run.bugs, words[++i]);
     }
+    return true;
+  };
+  if (!runner.Parse(argc, argv, "jeton-replica-sim",
+                    "[--steps N] [--bug NAME] [--watch CELL] [--no-merges]", take)) {
+    return false;
   }
   run.trace = runner.trace() || !run.watch.empty();
   return true;

@@ -22,6 +22,9 @@ void OnAbort(int) {
   _exit(1);
 }
 
+constexpr const char* kUsage =
+    "[--seed N] [--seeds K] [--trace] [--keep-going] [--expect-failure] [--check-determinism]";
+
 unsigned long long Shown(std::uint64_t number) {
   return static_cast<unsigned long long>(number);
 }
@@ -47,6 +50,17 @@ bool SeedRunner::Take(int argc, char** argv, int& i) {
   } else if (word == "--check-determinism") {
     check_determinism_ = true;
   } else {
+    return false;
+  }
+  return true;
+}
+
+bool SeedRunner::Parse(int argc, char** argv, const char* program, const char* more_usage,
+                       const TakeOption& take) {
+  for (int i = 1; i < argc; ++i) {
+    if (Take(argc, argv, i) || take(argc, argv, i)) continue;
+    std::fprintf(stderr, "%s: not understood\n%s %s\n    %s\n", argv[i], program, kUsage,
+                 more_usage);
     return false;
   }
   return true;

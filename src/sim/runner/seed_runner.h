@@ -22,11 +22,13 @@ class SeedRunner {
   // Runs one seed, adds its counts to the caller's sums unless `again`, and tells how it went.
   using Run = std::function<SeedOutcome(std::uint64_t seed, bool again)>;
 
-  static constexpr const char* kUsage =
-      "[--seed N] [--seeds K] [--trace] [--keep-going] [--expect-failure] [--check-determinism]";
+  // Takes the option at argv[i] and moves i to its last word; false if it does not know it.
+  using TakeOption = std::function<bool(int argc, char** argv, int& i)>;
 
-  // Takes the option at argv[i], if it is one of its own, and moves i to its last word.
-  bool Take(int argc, char** argv, int& i);
+  // Reads the options that all programs have, and the program's own with `take`. Says on stderr
+  // which word is not understood, with the usage: `more_usage` is of the program's own options.
+  bool Parse(int argc, char** argv, const char* program, const char* more_usage,
+             const TakeOption& take);
   // The number behind argv[i]; moves i to it.
   static std::uint64_t Number(int argc, char** argv, int& i);
 
@@ -35,6 +37,8 @@ class SeedRunner {
   int RunAll(const Run& run, const std::function<std::string()>& summary) const;
 
  private:
+  bool Take(int argc, char** argv, int& i);
+
   std::uint64_t seed_ = 1;
   std::uint64_t seeds_ = 1;
   bool trace_ = false;
