@@ -366,6 +366,17 @@ void Cell::ApplyReset(const Observation& observation, OriginIndex by, OriginInde
   }
 }
 
+// A reset that had seen the fold came before it: from one for whom the folded origin was over for
+// good, so that it had nothing to say of it. Nor of those that had been folded into that one.
+void Cell::VoidSeen(const Fold& fold) {
+  PutBase({.origin = fold.closed, .kind = Base::Kind::kVoid, .cut = fold.lsn, .sum = 0});
+  for (const Fold& earlier : std::vector<Fold>(folds())) {
+    const Base* base = FindBase(earlier.closed);
+    const bool is_void = base != nullptr && base->kind == Base::Kind::kVoid;
+    if (earlier.into == fold.closed && !is_void) VoidSeen(earlier);
+  }
+}
+
 // Whether the resetter knew of the fold, or of one by which what it made went on: that could not
 // begin before every member had the first.
 bool Cell::HasSeen(const Observation& observation, Fold fold) const {
@@ -394,8 +405,13 @@ void Cell::ApplyFold(const Fold& fold, const Known& known) {
   }
   RemoveEntry(fold.closed);
   PutFold(fold);
+  if (known.bugs.no_void) return;
+  const Base* holder = FindBase(fold.into);
+  if (holder != nullptr && holder->kind != Base::Kind::kVoid && holder->cut >= fold.lsn) {
+    return VoidSeen(fold);
+  }
   const Base* base = FindBase(fold.closed);
-  if (base == nullptr || base->kind != Base::Kind::kAbsent || known.bugs.no_void) return;
+  if (base == nullptr || base->kind != Base::Kind::kAbsent) return;
   // A reset that was made before there was an entry leaves nothing to subtract. One that knew the
   // origin to its end and saw none had seen the fold.
   if (known.Of(fold.closed) > base->cut) return RemoveBase(fold.closed);

@@ -298,6 +298,7 @@ class Cell {
   const Fold* FindFold(OriginIndex closed) const;
   bool IsFolded(OriginIndex origin, const Known& known) const;
   bool HasSeen(const Observation& observation, Fold fold) const;
+  void VoidSeen(const Fold& fold);
   bool HolderIsHidden(OriginIndex folded, const Known& known) const;
   void JoinBase(const Observation::Component& component, std::uint64_t stamp, const Known& known);
 

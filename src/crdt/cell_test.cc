@@ -234,6 +234,26 @@ TEST(Cell, AFoldOfALaterEntryLeavesRoomForAnOrphan) {
   EXPECT_EQ(site.cell.Value(site.known), Decimal(0));
 }
 
+// The resetter says nothing of what it knows to be folded for good; here the fold comes after it.
+TEST(Cell, AResetThatSawAFoldMayComeBeforeIt) {
+  Site site;
+  site.known.Set(0, 17);
+  site.cell.PutEntry({.origin = 0, .birth = 0, .sum = 8});
+  site.cell.PutBase({.origin = 0, .cut = 9, .sum = 5});
+  Observation reset;
+  reset.components = {{.origin = 2, .cut = 40, .present = true, .sum = 11}};
+  reset.set = {.version = {.clock = 1, .origin = {3}}, .value = 10, .present = true};
+  site.cell.ApplyReset(reset, 3, site.known);
+  site.known.Set(1, 20);
+  site.cell.PutEntry({.origin = 1, .birth = 0, .sum = 9});
+  site.cell.ApplyFold({.closed = 0, .into = 1, .lsn = 20}, site.known);
+  EXPECT_EQ(site.cell.Value(site.known), Decimal(10 + 9 - 5));
+  site.known.Set(2, 41);
+  site.cell.PutEntry({.origin = 2, .birth = 0, .sum = 11});
+  site.cell.ApplyFold({.closed = 1, .into = 2, .lsn = 30}, site.known);
+  EXPECT_EQ(site.cell.Value(site.known), Decimal(10));
+}
+
 // Folds of folds: who saw the last had seen the first.
 TEST(Cell, AResetThatSawAFoldSawTheFoldsBefore) {
   Site site;
