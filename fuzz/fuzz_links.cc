@@ -76,6 +76,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     replicator.Backlog(later, link, 0);
   }
   (void)replicator.status(later);
-  (void)DecodeMembers(bytes);
+  (void)DecodeNodes(bytes);
   return 0;
 }

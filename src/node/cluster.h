@@ -124,6 +124,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   bool IsClosed(const OriginId& origin) const override;
   std::optional<Lsn> FoldedAt(const OriginId& origin) const override;
   void MembersChanged(const std::vector<replication::Member>& members) override;
+  void JoiningChanged(bool joining) override;
   void ForgetMember(const NodeId& node, const std::vector<OriginId>& origins) override;
   void WeWereForgotten(const crdt::VersionVector& finals) override;
   void WeWereFenced(Lsn known_to_peers) override;
@@ -237,6 +238,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   std::unique_ptr<engine::Replica> replica_;
   std::unique_ptr<replication::Replicator> replicator_;
   std::vector<replication::Member> members_;
+  bool joining_ = false;          // them, says the file `nodes`
   bool nodes_unwritten_ = false;  // they are not in the file `nodes`, which had no space
   replication::Settings settings_;
   std::atomic<bool> started_{false};

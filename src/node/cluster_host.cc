@@ -193,9 +193,16 @@ void Cluster::MembersChanged(const std::vector<replication::Member>& members) {
   }
 }
 
+void Cluster::JoiningChanged(bool joining) {
+  joining_ = joining;
+  if (Status written = WriteNodes(); !written) {
+    node_.Say(LogLevel::kWarning, "The file 'nodes' cannot be written: " + written.error().text);
+  }
+}
+
 Status Cluster::WriteNodes() {
-  Status written =
-      ReplaceFile(*node_.environment().directory, kNodesFile, replication::EncodeMembers(members_));
+  Status written = ReplaceFile(*node_.environment().directory, kNodesFile,
+                               replication::EncodeNodes({members_, joining_}));
   nodes_unwritten_ = !written;
   return written;
 }

@@ -184,9 +184,11 @@ Status Cluster::Start(Now now) {
   // Before anything else is asked of the Replicator, which makes it write the file anew.
   auto file = ReadWholeFile(*node_.environment().directory, kNodesFile, kNodesFileMax);
   if (file) {
-    auto members = replication::DecodeMembers(*file);
-    if (!members) return members.error();
-    replicator_->Restore(now, *members);
+    auto nodes = replication::DecodeNodes(*file);
+    if (!nodes) return nodes.error();
+    joining_ = nodes->joining && replica_;
+    nodes->joining = joining_;
+    replicator_->Restore(now, *nodes);
   } else if (file.error().kind != ErrorKind::kNotFound) {
     return file.error();
   } else if (replica_) {

@@ -98,6 +98,9 @@ class Host {
   // All records, our own and the forgotten ones among them: to be written to the `nodes` file, and
   // to be told to the engine (stability is a minimum over the members).
   virtual void MembersChanged(const std::vector<Member>& members) = 0;
+  // Whether the node lacks what the others had when it joined them. To be written to the `nodes`
+  // file: a node that dies before it has it is not ready after its next start, either.
+  virtual void JoiningChanged(bool /*joining*/) {}
   // We executed FORGET: log CLOSE for the node's origins. `origins`: those that we saw it use, the
   // last one last.
   virtual void ForgetMember(const NodeId& node, const std::vector<OriginId>& origins) = 0;

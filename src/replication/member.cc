@@ -88,15 +88,16 @@ std::uint64_t DigestOf(const MemberMap& members) {
   return HashBytes(bytes, 0);
 }
 
-std::string EncodeMembers(const std::vector<Member>& members) {
+std::string EncodeNodes(const NodesFile& nodes) {
   std::string out(kFileMagic);
   PutFixed<std::uint16_t>(out, kFileVersion);
-  PutMembers(out, members);
+  PutMembers(out, nodes.members);
+  if (nodes.joining) PutFixed<std::uint8_t>(out, 1);
   PutFixed<std::uint32_t>(out, Crc32c(out));
   return out;
 }
 
-Result<std::vector<Member>> DecodeMembers(std::string_view bytes) {
+Result<NodesFile> DecodeNodes(std::string_view bytes) {
   constexpr std::size_t kBytesMin = 8 + 2 + 1 + 4;
   if (bytes.size() < kBytesMin || !bytes.starts_with(kFileMagic)) {
     return Error{ErrorKind::kCorrupt, "nodes file: does not begin with " + std::string(kFileMagic)};
@@ -112,11 +113,12 @@ Result<std::vector<Member>> DecodeMembers(std::string_view bytes) {
                                           " is unknown; this program reads version " +
                                           std::to_string(kFileVersion)};
   }
-  std::vector<Member> members = GetMembers(in);
+  NodesFile nodes{.members = GetMembers(in)};
+  if (in.ok() && !in.AtEnd()) nodes.joining = in.Fixed<std::uint8_t>() == 1;
   if (!in.ok() || !in.AtEnd()) {
     return Error{ErrorKind::kCorrupt, "nodes file: its records do not decode"};
   }
-  return members;
+  return nodes;
 }
 
 std::string TextOf(const Address& address) {

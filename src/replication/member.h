@@ -50,9 +50,14 @@ std::vector<Member> GetMembers(ByteReader& in);
 // Equal for equal sets: PINGs carry it, and a difference makes both sides send all they know.
 std::uint64_t DigestOf(const MemberMap& members);
 
-// The `nodes` file: "JTNNODES" | version u16 | members | crc32c of all before it.
-std::string EncodeMembers(const std::vector<Member>& members);
-Result<std::vector<Member>> DecodeMembers(std::string_view bytes);
+// The `nodes` file: "JTNNODES" | version u16 | members | u8 1 while the node is joining them |
+// crc32c of all before it.
+struct NodesFile {
+  std::vector<Member> members;
+  bool joining = false;
+};
+std::string EncodeNodes(const NodesFile& nodes);
+Result<NodesFile> DecodeNodes(std::string_view bytes);
 
 std::string TextOf(const Address& address);
 // The first 8 hexadecimal digits: enough for an operator's line.

@@ -38,8 +38,9 @@ void Replicator::Impl::Announce(Now now, const Address& address) {
   Reissue(now);
 }
 
-void Replicator::Impl::Restore(Now now, const std::vector<Member>& members) {
-  for (const Member& member : members) {
+void Replicator::Impl::Restore(Now now, const NodesFile& nodes) {
+  joining_ = nodes.joining;
+  for (const Member& member : nodes.members) {
     host_.SawClock(member.version.clock);
     if (member.node == node_) {
       Address& own = members_[node_].address;
@@ -92,7 +93,8 @@ void Replicator::Impl::Reset(Now now) {
   alarms_.clear();
   join_goal_ = {};
   half_state_ = false;
-  joining_ = joined_ = forgotten_ = fenced_ = reissued_ = reissued_host_ = false;
+  SetJoining(false);
+  joined_ = forgotten_ = fenced_ = reissued_ = reissued_host_ = false;
   node_ = host_.node_id();
   origin_ = host_.origin();
   cluster_ = host_.cluster();
@@ -159,8 +161,8 @@ Replicator::~Replicator() = default;
 void Replicator::Announce(Now now, const Address& address) {
   impl_->Announce(now, address);
 }
-void Replicator::Restore(Now now, const std::vector<Member>& members) {
-  impl_->Restore(now, members);
+void Replicator::Restore(Now now, const NodesFile& nodes) {
+  impl_->Restore(now, nodes);
 }
 Status Replicator::AddFrame(Now now, std::shared_ptr<const std::string> bytes) {
   return impl_->AddFrame(now, std::move(bytes));

@@ -71,7 +71,7 @@ class Replicator {
   // Where peers reach us; an empty host is learned from the first peer. May be called again.
   void Announce(Now now, const Address& address);
   // The content of the `nodes` file. Our own record gets our new origin and a newer version.
-  void Restore(Now now, const std::vector<Member>& members);
+  void Restore(Now now, const NodesFile& nodes);
   // Frames that recovery found, oldest first per origin.
   // And later: own frames as they become publishable, when applied() already has their `to`.
   // Frames that came from peers are added by Receive. kInvalid beyond kFrameBytesMax.

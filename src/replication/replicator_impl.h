@@ -24,7 +24,7 @@ class Replicator::Impl {
   Impl(Host& host, std::uint64_t seed, Settings settings);
 
   void Announce(Now now, const Address& address);
-  void Restore(Now now, const std::vector<Member>& members);
+  void Restore(Now now, const NodesFile& nodes);
   Status AddFrame(Now now, std::shared_ptr<const std::string> bytes);
   Status Meet(Now now, const Address& address, bool keep);
   Status Forget(Now now, const NodeId& node);
@@ -166,6 +166,7 @@ class Replicator::Impl {
   void EndDonation(Link& link);
   void CheckJoined();
   bool Joining() const;
+  void SetJoining(bool joining);
 
   // --- report.cc
   void Note(bool warning, std::string text);

@@ -60,6 +60,7 @@ struct Disk {
   std::set<OriginId> closed;
   std::map<OriginId, std::map<Lsn, std::shared_ptr<const std::string>>> log;  // by `to`
   std::vector<Member> members;
+  bool joining = false;
   std::uint64_t states_taken = 0;  // over all processes
   std::uint64_t frames_applied = 0;
 };
@@ -190,6 +191,7 @@ class TestHost : public Host {
     return found == folded.end() ? std::nullopt : std::optional<Lsn>(found->second);
   }
   void MembersChanged(const std::vector<Member>& members) override { disk_.members = members; }
+  void JoiningChanged(bool joining) override { disk_.joining = joining; }
   void ForgetMember(const NodeId& node, const std::vector<OriginId>& origins) override {
     forgot.emplace_back(node, origins);
     for (const OriginId& origin : origins) closing_.push_back(origin);

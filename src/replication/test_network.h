@@ -50,7 +50,7 @@ class TestNetwork {
     node.host =
         std::make_unique<TestHost>(node.disk, ledger, OriginNumber(next_origin_++), prng.Next());
     node.replicator = std::make_unique<Replicator>(*node.host, prng.Next(), node.settings);
-    node.replicator->Restore(NowOf(i), node.disk.members);
+    node.replicator->Restore(NowOf(i), {node.disk.members, node.disk.joining});
     node.replicator->Announce(NowOf(i), node.address);
     for (const auto& [origin, frames] : node.disk.log) {
       for (const auto& [to, bytes] : frames) {

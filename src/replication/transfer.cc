@@ -241,10 +241,16 @@ void Replicator::Impl::CheckJoined() {
     for (const auto& [origin, lsn] : link->their_applied) has_all = has_all && Known(origin) >= lsn;
   }
   if (!any || (!has_goal && !has_all)) return;
-  joining_ = false;
+  SetJoining(false);
   joined_ = !join_goal_.empty();
   join_goal_ = {};
   if (joined_) Note(false, "this node has everything that the others had when it joined them");
+}
+
+void Replicator::Impl::SetJoining(bool joining) {
+  if (joining_ == joining) return;
+  joining_ = joining;
+  host_.JoiningChanged(joining);
 }
 
 // Ready is who has joined, and who has nobody to join: a first node is told of others that start

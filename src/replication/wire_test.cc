@@ -30,20 +30,22 @@ TEST(Members, TheNewerRecordWinsAndForgottenStays) {
 
 TEST(Members, TheNodesFileIsRefusedWithAReason) {
   const std::vector<Member> members = {MakeMember(1, 4), MakeMember(2, 7, MemberState::kForgotten)};
-  const std::string file = EncodeMembers(members);
-  ASSERT_TRUE(DecodeMembers(file).ok());
-  EXPECT_EQ(*DecodeMembers(file), members);
+  const std::string file = EncodeNodes({members});
+  ASSERT_TRUE(DecodeNodes(file).ok());
+  EXPECT_EQ(DecodeNodes(file)->members, members);
+  EXPECT_FALSE(DecodeNodes(file)->joining);
+  EXPECT_TRUE(DecodeNodes(EncodeNodes({members, true}))->joining);
   for (std::size_t i = 0; i < file.size(); ++i) {
     std::string damaged = file;
     damaged[i] = static_cast<char>(damaged[i] ^ 1);
-    EXPECT_FALSE(DecodeMembers(damaged).ok()) << i;
-    EXPECT_FALSE(DecodeMembers(std::string_view(file).substr(0, i)).ok()) << i;
+    EXPECT_FALSE(DecodeNodes(damaged).ok()) << i;
+    EXPECT_FALSE(DecodeNodes(std::string_view(file).substr(0, i)).ok()) << i;
   }
-  EXPECT_EQ(DecodeMembers("{}").error().text, "nodes file: does not begin with JTNNODES");
+  EXPECT_EQ(DecodeNodes("{}").error().text, "nodes file: does not begin with JTNNODES");
   std::string later = file.substr(0, file.size() - 4);
   later[8] = 9;
   PutFixed<std::uint32_t>(later, Crc32c(later));
-  EXPECT_EQ(DecodeMembers(later).error().text,
+  EXPECT_EQ(DecodeNodes(later).error().text,
             "nodes file: version 9 is unknown; this program reads version 1");
 }
 
@@ -146,7 +148,7 @@ RC_GTEST_PROP(Messages, AnyBytesDecodeOrFail, (const std::string& bytes)) {
   DecodeMiss(miss);
   DecodePing(ping);
   GetMembers(members);
-  (void)DecodeMembers(bytes);
+  (void)DecodeNodes(bytes);
 }
 
 TEST(Secret, AProofIsForOneHandshakeRoleAndContent) {
