@@ -138,7 +138,31 @@ void ClusterSimulation::Forget() {
   (*by)->cluster().Tick((*by)->now());
   lives_[gone].forgotten = state_at(**by) == replication::MemberState::kForgotten;
   Event(NameOf(gone) + (lives_[gone].forgotten ? " is forgotten" : " is not forgotten"));
-  if (lives_[gone].forgotten) ++result_.counts.forgets;
+  if (!lives_[gone].forgotten) return;
+  ++result_.counts.forgets;
+  forgotten_.push_back(id);
+}
+
+// Whoever forgot a node may have been forgotten itself before it told anybody: somebody notices the
+// dead node among the members.
+void ClusterSimulation::ForgetAgain() {
+  const auto knows = [&](std::size_t n, const NodeId& id, replication::MemberState state) {
+    if (lives_[n].forgotten || !nodes_[n]->up()) return false;
+    const auto& members = nodes_[n]->cluster().replicator().members();
+    const auto found = members.find(id);
+    return found != members.end() && found->second.state == state;
+  };
+  for (const NodeId& id : forgotten_) {
+    std::optional<std::size_t> by;
+    bool known = false;
+    for (std::size_t n = 0; n < nodes_.size(); ++n) {
+      known = known || knows(n, id, replication::MemberState::kForgotten);
+      if (!by && knows(n, id, replication::MemberState::kMember)) by = n;
+    }
+    if (known || !by) continue;
+    Event(NameOf(*by) + " is told again of a node to forget");
+    (void)nodes_[*by]->cluster().Forget(HexOf(id));
+  }
 }
 
 // Another machine takes the address of one that is forgotten.

@@ -117,6 +117,7 @@ void ClusterSimulation::Heal() {
     if (!nodes_[n]->up()) Start(n);
     if (n != 0 && result_.ok && KnowsNobody(n)) Join(n);
   }
+  if (result_.ok) ForgetAgain();
   const MonoNs began = mono_;
   std::string why;
   MonoNs next_look = began;

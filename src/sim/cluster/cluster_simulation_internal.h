@@ -82,6 +82,7 @@ class ClusterSimulation {
   void BreakDisk(std::size_t n);
   void Shift();
   void Forget();
+  void ForgetAgain();
   void Replace(std::size_t n);
   void Join(std::size_t n);
 
@@ -129,6 +130,7 @@ class ClusterSimulation {
   std::vector<node::PeerDriver*> drivers_;
   std::unique_ptr<Network> network_;
   std::vector<Life> lives_;
+  std::vector<NodeId> forgotten_;
   Rates rates_;
   ClusterRequestRates requests_;
   int steps_ = 0;
