@@ -44,6 +44,8 @@ class Node;
 
 // The first byte of records of a snapshot, and of a state transfer, that are not mutations.
 constexpr char kFrameRecord = '\xfe';
+// Of a state transfer: a frame that some other member may still need, known by the state already.
+constexpr char kKeptRecord = '\xfd';
 // The partition of a snapshot that holds frames: behind those of the keyspace.
 constexpr std::uint16_t kFramePartition = 256;
 
@@ -131,7 +133,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   std::uint64_t NextClock(Now now) override;
   void SawClock(std::uint64_t clock) override;
   void RandomBytes(std::uint8_t* out, std::size_t size) override;
-  Result<replication::StateStart> StateBegin() override;
+  Result<replication::StateStart> StateBegin(const NodeId& receiver) override;
   Result<replication::StateChunk> NextStateChunk(std::uint64_t handle,
                                                  std::size_t bytes_max) override;
   void StateEnd(std::uint64_t handle) override;
@@ -189,6 +191,9 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
     std::size_t frame_bytes = 0;
     std::deque<Bytes> frames;     // since the begin, in the order in which they were applied
     std::size_t frames_left = 0;  // of them belong to the state, once it is scanned
+    // From before the begin, that some third member lacks: frames that only a node has which takes
+    // a state would be lost with its disk, and only who knows all that the other lacks could help.
+    std::deque<Bytes> kept;
     crdt::VersionVector end;
   };
 
@@ -208,6 +213,8 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   void Keep(Bytes bytes);
   Lsn EverybodyHas(const OriginId& origin) const;
   Lsn SomebodyElseHas(const OriginId& origin) const;
+  std::deque<Bytes> LackedByOthersThan(const NodeId& receiver) const;
+  void StageKept(std::string_view bytes);
   void DropKept(Lsn (Cluster::*lsn_of)(const OriginId&) const);
   bool MergeSome();
   void ShrinkKept();
@@ -269,6 +276,10 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   mutable std::mutex frames_mutex_;  // a leaf: of what follows
   std::deque<Unsafe> unsafe_;
   KeptFrames kept_;  // that some member may lack
+
+  // Those that come with a state, and become kept with it.
+  std::vector<Bytes> staged_;
+  std::size_t staged_bytes_ = 0;
 
   // Where the walk that merges them is, and from how many bytes on the next one begins.
   bool merging_ = false;

@@ -58,6 +58,33 @@ Lsn Cluster::SomebodyElseHas(const OriginId& origin) const {
   return most;
 }
 
+// Whoever has told no row is new and takes a state itself. Exclusive.
+std::deque<Cluster::Bytes> Cluster::LackedByOthersThan(const NodeId& receiver) const {
+  std::deque<Bytes> lacked;
+  const std::lock_guard guard(frames_mutex_);
+  for (const auto& [origin, frames] : kept_.origins()) {
+    if (replica_->folded().contains(origin)) continue;
+    Lsn least = std::numeric_limits<Lsn>::max();
+    for (const NodeId& member : replica_->members()) {
+      const auto row = replica_->rows().find(member);
+      if (member == replica_->node() || member == receiver || row == replica_->rows().end()) {
+        continue;
+      }
+      least = std::min(least, row->second.Get(origin));
+    }
+    for (const auto& frame : frames) {
+      if (frame.to > least) lacked.push_back(frame.bytes);
+    }
+  }
+  return lacked;
+}
+
+void Cluster::StageKept(std::string_view bytes) {
+  if (staged_bytes_ + bytes.size() > kHardCapFactor * settings_.ring_bytes_max) return;
+  staged_bytes_ += bytes.size();
+  staged_.push_back(std::make_shared<const std::string>(bytes));
+}
+
 // Drops the frames that end at or before what `lsn_of` says of their origin.
 void Cluster::DropKept(Lsn (Cluster::*lsn_of)(const OriginId&) const) {
   const std::shared_lock turn(node_.state().turn_lock);

@@ -228,7 +228,7 @@ std::string Cluster::CutForSnapshot() {
 
 // ---- giving a state
 
-Result<replication::StateStart> Cluster::StateBegin() {
+Result<replication::StateStart> Cluster::StateBegin(const NodeId& receiver) {
   if (!replica_ || receiving_) return Error{ErrorKind::kUnavailable, "it is loading itself"};
   const std::lock_guard turn(node_.state().turn_lock);
   CutLazy();
@@ -237,6 +237,7 @@ Result<replication::StateStart> Cluster::StateBegin() {
   donation->handle = next_handle_++;
   donation->copy = replica_->BeginCopy();
   donation->state.copy = donation->copy.number;
+  donation->kept = LackedByOthersThan(receiver);
   replication::StateStart start{.handle = donation->handle,
                                 .vector = replica_->applied(),
                                 .head = replica_->EncodeControl(0)};
@@ -283,14 +284,19 @@ Result<replication::StateChunk> Cluster::NextStateChunk(std::uint64_t handle,
     donation.frames_left = donation.frames.size();
     donation.end = replica_->applied();
   }
-  while (donation.frames_left > 0 &&
-         (chunk.bytes.empty() ||
-          chunk.bytes.size() + donation.frames.front()->size() + 16 < bytes_max)) {
+  const auto fits = [&](const Bytes& frame) {
+    return chunk.bytes.empty() || chunk.bytes.size() + frame->size() + 16 < bytes_max;
+  };
+  while (!donation.kept.empty() && fits(donation.kept.front())) {
+    PutBytes(chunk.bytes, kKeptRecord + *donation.kept.front());
+    donation.kept.pop_front();
+  }
+  while (donation.kept.empty() && donation.frames_left > 0 && fits(donation.frames.front())) {
     PutBytes(chunk.bytes, kFrameRecord + *donation.frames.front());
     donation.frames.pop_front();
     --donation.frames_left;
   }
-  chunk.end = donation.frames_left == 0;
+  chunk.end = donation.kept.empty() && donation.frames_left == 0;
   if (chunk.end) chunk.end_vector = donation.end;
   return chunk;
 }
@@ -324,6 +330,8 @@ Status Cluster::BeginState(std::string_view head) {
     return Error{ErrorKind::kUnavailable, "there are changes that no peer has yet"};
   }
   receiving_ = true;
+  staged_.clear();
+  staged_bytes_ = 0;
   digest_.Changed();
   replica_->Clear();
   if (replica_->DecodeControl(head, true)) return {};
@@ -332,7 +340,14 @@ Status Cluster::BeginState(std::string_view head) {
 
 Status Cluster::LoadRecord(std::string_view record, engine::Loader& loader, WallMs now) {
   if (record.empty()) return kNotDecoded;
-  if (record.front() == kFrameRecord || IsClusterRecord(record)) loader.Flush();
+  if (record.front() == kKeptRecord) {
+    ByteReader in(record.substr(1));
+    (void)crdt::DecodeFrame(in);
+    if (!in.ok()) return kNotDecoded;
+    StageKept(record.substr(1));
+    return {};
+  }
+  if (IsClusterRecord(record)) loader.Flush();
   if (record.front() == kFrameRecord) {
     ByteReader in(record.substr(1));
     const crdt::Frame frame = crdt::DecodeFrame(in);
@@ -340,6 +355,7 @@ Status Cluster::LoadRecord(std::string_view record, engine::Loader& loader, Wall
     const auto outcome = replica_->ApplyFrame(frame, now);
     const bool good = outcome == engine::Replica::Outcome::kApplied ||
                       outcome == engine::Replica::Outcome::kKnown;
+    if (good) StageKept(record.substr(1));
     return good ? Status() : Status(kNotDecoded);
   }
   if (IsClusterRecord(record)) {
@@ -371,9 +387,10 @@ Status Cluster::FinishState(const crdt::VersionVector& end) {
   }
   {
     const std::lock_guard guard(frames_mutex_);
-    kept_.Clear();
     unsafe_.clear();
   }
+  for (Bytes& bytes : std::exchange(staged_, {})) Keep(std::move(bytes));
+  staged_bytes_ = 0;
   // Nobody may hear that it is here before it is on the disk.
   if (Status saved = node_.SaveNow(); !saved) return saved;
   published_ = replica_->applied().Get(replica_->own());

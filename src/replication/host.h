@@ -118,7 +118,7 @@ class Host {
   virtual void RandomBytes(std::uint8_t* out, std::size_t size) = 0;
 
   // --- state transfer, as donor
-  virtual Result<StateStart> StateBegin() = 0;
+  virtual Result<StateStart> StateBegin(const NodeId& receiver) = 0;
   virtual Result<StateChunk> NextStateChunk(std::uint64_t handle, std::size_t bytes_max) = 0;
   // Ended or given up: the handle is free.
   virtual void StateEnd(std::uint64_t handle) = 0;

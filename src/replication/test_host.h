@@ -211,7 +211,7 @@ class TestHost : public Host {
     for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<std::uint8_t>(prng_.Next());
   }
 
-  Result<StateStart> StateBegin() override {
+  Result<StateStart> StateBegin(const NodeId&) override {
     if (refuse_states) return Error{ErrorKind::kUnavailable, "no state today"};
     std::string chunks;
     Donated& donated = donations_[next_handle_];

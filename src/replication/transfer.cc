@@ -187,7 +187,7 @@ void Replicator::Impl::OnNeedState(Now now, Link& link, const Header& header,
                     incoming_ ? "it is receiving a state itself"
                               : std::to_string(donations_) + " states are on their way already");
   }
-  Result<StateStart> start = host_.StateBegin();
+  Result<StateStart> start = host_.StateBegin(link.peer.node);
   if (!start) {
     return SendMiss(now, link, header.stream, MissReason::kBusy, {}, start.error().text);
   }
