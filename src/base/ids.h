@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 namespace jeton {
@@ -26,6 +27,21 @@ constexpr OriginId LazyOf(OriginId run) {
 }
 constexpr bool IsLazy(const OriginId& origin) {
   return (origin.back() & 1) != 0;
+}
+
+// A run that leaves its cluster and joins again, that one or another, does so under a name that no
+// cluster has heard of: the origin of its membership `number`, counted from 0.
+constexpr unsigned kMembershipsPerRun = 128;
+constexpr OriginId MembershipOf(OriginId run, unsigned number) {
+  run.back() = static_cast<std::uint8_t>(run.back() + 2 * number);
+  return run;
+}
+// Whether both are of one run: memberships and their lazy origins differ in the last byte only.
+constexpr bool OfOneRun(const OriginId& a, const OriginId& b) {
+  for (std::size_t i = 0; i + 1 < a.size(); ++i) {
+    if (a[i] != b[i]) return false;
+  }
+  return true;
 }
 
 }  // namespace jeton

@@ -1,10 +1,11 @@
 // CLUSTER, with Discnt's replies. What changes the cluster is checked, posted to the node and
-// answered at once, as in Discnt: NODES shows what became of it. Slots do not exist here: cluster
+// answered when it was carried out, or refused. Slots do not exist here: cluster
 // clients are told that cluster support is disabled, so that they take the node for a single
 // server.
 #include "base/text.h"
 #include "command/cluster_text.h"
 #include "command/context.h"
+#include "command/dispatcher.h"
 #include "command/errors.h"
 #include "command/host_port.h"
 
@@ -54,14 +55,37 @@ void CountFailureReports(Context& ctx) {
 
 // ---- what changes the cluster
 
-// Calls `post` with the cluster and replies what became of it.
+class WishQuery final : public LongQuery {
+ public:
+  WishQuery(ClusterHost& cluster, ClusterHost::Wish wish) : cluster_(cluster), wish_(wish) {}
+
+  bool Step(Context& context) override {
+    const auto outcome = cluster_.TakeOutcome(wish_);
+    if (!outcome) return false;
+    Reply(context, *outcome);
+    return true;
+  }
+  bool IsIdle() const override { return true; }
+
+  static void Reply(Context& context, const Status& outcome) {
+    if (!outcome) return context.reply.Error(outcome.error());
+    context.reply.Ok();
+  }
+
+ private:
+  ClusterHost& cluster_;  // outlives every session
+  const ClusterHost::Wish wish_;
+};
+
+// Calls `post` with the cluster; the reply says what became of the wish. EXEC cannot wait for that.
 template <typename Post>
 void PostTo(Context& ctx, const Post& post) {
   ClusterHost* cluster = ctx.server.host.cluster();
   if (cluster == nullptr) return ctx.reply.Error(kNoCluster, ErrorKind::kUnavailable);
-  const Status posted = post(*cluster);
-  if (!posted) return ctx.reply.Error(posted.error());
-  ctx.reply.Ok();
+  const Result<ClusterHost::Wish> wish = post(*cluster);
+  if (!wish) return ctx.reply.Error(wish.error());
+  if (ctx.dispatcher.in_exec()) return ctx.reply.Ok();
+  ctx.session.query = std::make_unique<WishQuery>(*cluster, *wish);
 }
 
 void Meet(Context& ctx) {
@@ -171,18 +195,16 @@ void AddMembership(CommandTable& table) {
                  .errors = {kInvalidId, kNotMyself, "ERR Unknown node x"},
                  .examples = {{"CLUSTER FORGET x", "(error) ERR Invalid node identifier"}},
                  .handler = Forget});
-  AddOne(table,
-         {.name = "cluster|meet",
-          .summary = "Joins the cluster of another node, or takes a node into this one.",
-          .flags = kAdmin,
-          .arguments = {{.name = "ip"}, {.name = "port", .type = ArgumentType::kInteger}},
-          .errors = {"ERR Invalid TCP port specified: x", "ERR Invalid node address specified: x:0",
-                     "ERR this run of the server has left its cluster by CLUSTER RESET: "
-                     "restart it before it joins another"},
-          .examples = {{"CLUSTER MEET 10.0.0.2 5262", "OK"},
-                       {"CLUSTER MEET 10.0.0.256 5262",
-                        "(error) ERR Invalid node address specified: 10.0.0.256:5262"}},
-          .handler = Meet});
+  AddOne(table, {.name = "cluster|meet",
+                 .summary = "Joins the cluster of another node, or takes a node into this one.",
+                 .flags = kAdmin,
+                 .arguments = {{.name = "ip"}, {.name = "port", .type = ArgumentType::kInteger}},
+                 .errors = {"ERR Invalid TCP port specified: x",
+                            "ERR Invalid node address specified: x:0"},
+                 .examples = {{"CLUSTER MEET 10.0.0.2 5262", "OK"},
+                              {"CLUSTER MEET 10.0.0.256 5262",
+                               "(error) ERR Invalid node address specified: 10.0.0.256:5262"}},
+                 .handler = Meet});
   AddOne(
       table,
       {.name = "cluster|reset",

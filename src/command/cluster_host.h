@@ -2,14 +2,15 @@
 // the cluster. The node implements it.
 //
 // A command never waits for the replication: it reads the last status that was published (a copy
-// that does not change any more), and posts its wishes, which are carried out soon after. So the
-// caller may hold whatever locks a worker holds.
+// that does not change any more), and posts its wishes, which are carried out soon after; only its
+// connection waits. So the caller may hold whatever locks a worker holds.
 //
 // Threads: all functions from any thread, unless they say otherwise.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -105,11 +106,16 @@ class ClusterHost {
   // waits (ServerState::ack_waiters), the node calls Host::WakeWorkers.
   virtual int AckedBy(Lsn lsn) const = 0;
 
-  // Posted. `host` is a numeric address or a name, `port` 1..65535. kUnavailable: too many wait.
-  virtual Status Meet(std::string_view host, std::int64_t port) = 0;
-  virtual Status Forget(std::string_view id) = 0;  // 40 hex digits of a known node
-  virtual Status Reset(bool hard) = 0;             // hard: with a new node id
-  virtual Status SaveConfig() = 0;
+  // Posted; the wish's number, for Outcome. `host` is a numeric address or a name, `port` 1..65535.
+  // kUnavailable: too many wait.
+  using Wish = std::uint64_t;
+  virtual Result<Wish> Meet(std::string_view host, std::int64_t port) = 0;
+  virtual Result<Wish> Forget(std::string_view id) = 0;  // 40 hex digits of a known node
+  virtual Result<Wish> Reset(bool hard) = 0;             // hard: with a new node id
+  virtual Result<Wish> SaveConfig() = 0;
+  // What became of a wish: nothing as long as it waits. When it does not any more, status() knows
+  // of it, and the node calls Host::WakeWorkers. Asked for once; only the latest are kept.
+  virtual std::optional<Status> TakeOutcome(Wish wish) = 0;
 
   // A counter's value between its last frame and now. The caller holds the key's partition.
   // Exact wherever nothing is predicted.

@@ -79,6 +79,24 @@ TEST(Cluster, PostsWhatIsAskedOfIt) {
       ElementsAre("meet 10.0.0.4 5262", "forget " + kC, "reset soft", "reset hard", "saveconfig"));
 }
 
+TEST(Cluster, AWishIsAnsweredWhenItWasCarriedOutOrRefused) {
+  TestServer server;
+  JoinThree(server);
+  FakeCluster& cluster = server.host().fake_cluster;
+  cluster.outcome.reset();
+  std::string out;
+  Reply reply(out, ReplyFormat::kResp2);
+  const std::string_view words[] = {"CLUSTER", "RESET"};
+  server.state().turn_lock.lock_shared();
+  server.dispatcher().Execute(server.session(), words, server.now(), reply);
+  EXPECT_FALSE(server.dispatcher().Continue(server.session(), server.now(), reply));
+  EXPECT_EQ(out, "");
+  cluster.outcome = Status(Error{ErrorKind::kUnavailable, "ERR not now"});
+  EXPECT_TRUE(server.dispatcher().Continue(server.session(), server.now(), reply));
+  server.state().turn_lock.unlock_shared();
+  EXPECT_EQ(out, "-ERR not now\r\n");
+}
+
 TEST(Cluster, StateAndBoundsFollowThePublishedStatus) {
   TestServer server;
   JoinThree(server);

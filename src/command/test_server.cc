@@ -39,24 +39,28 @@ int FakeCluster::AckedBy(Lsn lsn) const {
   return count;
 }
 
-Status FakeCluster::Meet(std::string_view host, std::int64_t port) {
+Result<ClusterHost::Wish> FakeCluster::Meet(std::string_view host, std::int64_t port) {
   asked.push_back("meet " + std::string(host) + " " + std::to_string(port));
-  return {};
+  return asked.size();
 }
 
-Status FakeCluster::Forget(std::string_view id) {
+Result<ClusterHost::Wish> FakeCluster::Forget(std::string_view id) {
   asked.push_back("forget " + std::string(id));
-  return {};
+  return asked.size();
 }
 
-Status FakeCluster::Reset(bool hard) {
+Result<ClusterHost::Wish> FakeCluster::Reset(bool hard) {
   asked.emplace_back(hard ? "reset hard" : "reset soft");
-  return {};
+  return asked.size();
 }
 
-Status FakeCluster::SaveConfig() {
+Result<ClusterHost::Wish> FakeCluster::SaveConfig() {
   asked.emplace_back("saveconfig");
-  return {};
+  return asked.size();
+}
+
+std::optional<Status> FakeCluster::TakeOutcome(Wish) {
+  return outcome;
 }
 
 Estimate FakeCluster::EstimateOf(const engine::Key&, const Decimal& known, const Decimal& precision,

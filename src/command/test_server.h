@@ -33,14 +33,16 @@ class FakeCluster final : public ClusterHost {
     return std::make_shared<const ClusterStatus>(state);
   }
   int AckedBy(Lsn lsn) const override;
-  Status Meet(std::string_view host, std::int64_t port) override;
-  Status Forget(std::string_view id) override;
-  Status Reset(bool hard) override;
-  Status SaveConfig() override;
+  Result<Wish> Meet(std::string_view host, std::int64_t port) override;
+  Result<Wish> Forget(std::string_view id) override;
+  Result<Wish> Reset(bool hard) override;
+  Result<Wish> SaveConfig() override;
+  std::optional<Status> TakeOutcome(Wish wish) override;
   Estimate EstimateOf(const engine::Key& key, const Decimal& known, const Decimal& precision,
                       Now now) const override;
 
   ClusterStatus state;
+  std::optional<Status> outcome = Status();  // of all wishes
   Decimal predicted;  // is added to what is known of every counter that has a precision
   std::vector<std::string> asked;
 };

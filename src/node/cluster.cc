@@ -21,6 +21,7 @@ constexpr std::size_t kCutCells = 4096;              // then at once
 constexpr std::size_t kLonelyCutCells = 65536;
 constexpr std::size_t kFoldCells = 512;  // in one go
 constexpr std::size_t kWishesMax = 256;
+constexpr std::size_t kOutcomesMax = 1024;
 // What may change while a state is being given; a peer that is slower than that has to ask again.
 constexpr std::size_t kDonationFrameBytesMax = 1u << 30;
 
@@ -220,52 +221,82 @@ void Cluster::Tend(Now now) {
 
 // ---- wishes
 
-Status Cluster::Post(Wish wish) {
+Result<Cluster::Wish> Cluster::Post(AnyWish wish) {
+  Wish number = 0;
   {
     const std::lock_guard guard(wishes_mutex_);
     if (wishes_.size() >= kWishesMax) {
       return Error{ErrorKind::kUnavailable, "ERR too many requests to the cluster are waiting"};
     }
-    wishes_.push_back(std::move(wish));
+    number = ++last_wish_;
+    wishes_.emplace_back(number, std::move(wish));
     has_wishes_.store(true, std::memory_order_release);
   }
   node_.WakeCluster();
-  return {};
+  return number;
+}
+
+std::optional<Status> Cluster::TakeOutcome(Wish wish) {
+  const std::lock_guard guard(wishes_mutex_);
+  const auto found = std::find_if(outcomes_.begin(), outcomes_.end(),
+                                  [&](const Outcome& outcome) { return outcome.wish == wish; });
+  if (found == outcomes_.end()) return wish <= done_wish_ ? std::optional(Status()) : std::nullopt;
+  Status status = std::move(found->status);
+  outcomes_.erase(found);
+  return status;
 }
 
 void Cluster::CarryOutWishes(Now now) {
   if (!has_wishes_.load(std::memory_order_acquire) || !started_) return;
-  std::vector<Wish> wishes;
+  std::vector<std::pair<Wish, AnyWish>> wishes;
   {
     const std::lock_guard guard(wishes_mutex_);
     wishes.swap(wishes_);
     has_wishes_.store(false);
   }
-  for (const Wish& wish : wishes) {
-    std::visit([&](const auto& what) { CarryOut(now, what); }, wish);
+  std::vector<Outcome> outcomes;
+  for (const auto& [number, wish] : wishes) {
+    Status status = std::visit([&](const auto& what) { return CarryOut(now, what); }, wish);
+    if (!status) node_.Say(LogLevel::kWarning, "CLUSTER: " + status.error().text);
+    outcomes.push_back({number, std::move(status)});
   }
+  last_status_ = now.mono_ns - kStatusInterval;
+  PublishStatus(now);
+  {
+    const std::lock_guard guard(wishes_mutex_);
+    if (!outcomes.empty()) done_wish_ = outcomes.back().wish;
+    for (Outcome& outcome : outcomes) outcomes_.push_back(std::move(outcome));
+    // Of connections that are gone.
+    while (outcomes_.size() > kOutcomesMax) outcomes_.pop_front();
+  }
+  node_.WakeWorkers();
 }
 
-void Cluster::CarryOut(Now now, const MeetWish& wish) {
-  Status begun = replicator_->Meet(now, wish.address, wish.keep);
-  if (!begun) node_.Say(LogLevel::kWarning, "CLUSTER MEET: " + begun.error().text);
+Status Cluster::CarryOut(Now now, const MeetWish& wish) {
+  return replicator_->Meet(now, wish.address, wish.keep);
 }
 
-void Cluster::CarryOut(Now now, const ForgetWish& wish) {
-  Status forgotten = replicator_->Forget(now, wish.node);
-  if (!forgotten) node_.Say(LogLevel::kWarning, "CLUSTER FORGET: " + forgotten.error().text);
+Status Cluster::CarryOut(Now now, const ForgetWish& wish) {
+  return replicator_->Forget(now, wish.node);
 }
 
 // The values stay, as they are seen now; the node is alone with them, under another cluster id.
 // That is changed first: with the old one it would be taken back, and what it has be counted twice.
-void Cluster::CarryOut(Now now, const ResetWish& wish) {
-  if (receiving_ || (!replica_ && !wish.hard)) return;
+Status Cluster::CarryOut(Now now, const ResetWish& wish) {
+  if (receiving_) {
+    return Error{ErrorKind::kUnavailable, "ERR the state of another node is being copied"};
+  }
+  if (!replica_ && !wish.hard) return {};
+  if (replica_ && membership_ + 1 >= kMembershipsPerRun) {
+    return Error{ErrorKind::kUnavailable, "ERR this run has left " + std::to_string(membership_) +
+                                              " clusters: restart it before it leaves another"};
+  }
   NodeId node = node_id();
   ClusterId fresh{};
   RandomBytes(fresh.data(), fresh.size());
   if (wish.hard) RandomBytes(node.data(), node.size());
-  if (Status renamed = node_.store().UpdateIdentity(node, fresh, {}); !renamed) {
-    return node_.Say(LogLevel::kWarning, "CLUSTER RESET: " + renamed.error().text);
+  if (Status renamed = node_.store().UpdateIdentity(node, fresh); !renamed) {
+    return Error{renamed.error().kind, "ERR " + renamed.error().text};
   }
   if (replica_) node_.CancelSnapshot("the node is leaving its cluster");
   {
@@ -274,13 +305,17 @@ void Cluster::CarryOut(Now now, const ResetWish& wish) {
     if (replica_) {
       AppendControl(std::string(1, kAloneControl));
       node_.keyspace().set_replica(nullptr);
+      donations_.clear();
       replica_.reset();
-      left_cluster_ = true;
+      ++membership_;
     }
   }
   (void)node_.FlushLog(true);
   members_.clear();
-  applied_ = durable_ = {};
+  applied_ = durable_ = last_row_ = {};
+  published_ = published_lazy_ = 0;
+  merging_ = fenced_ = false;
+  merge_at_ = 0;
   {
     const std::lock_guard guard(frames_mutex_);
     unsafe_.clear();
@@ -290,20 +325,23 @@ void Cluster::CarryOut(Now now, const ResetWish& wish) {
   frames_alarm_.clear();
   replicator_->Reset(now);
   (void)WriteNodes();
-  node_.Say(LogLevel::kNotice, left_cluster_ ? "This node has left its cluster and is alone with "
-                                               "its values; restart it before it joins another"
-                                             : "This node has a new id");
+  node_.Say(LogLevel::kNotice, std::string("This node is alone with its values") +
+                                   (wish.hard ? " and has a new id" : ""));
+  return {};
 }
 
-void Cluster::CarryOut(Now, const SaveWish&) {
+Status Cluster::CarryOut(Now, const SaveWish&) {
   Status written = WriteNodes();
-  if (!written) node_.Say(LogLevel::kWarning, "CLUSTER SAVECONFIG: " + written.error().text);
+  if (written) return written;
+  return Error{written.error().kind, "ERR " + written.error().text};
 }
 
 // ---- the peer loop
 
+// Whoever dials may do so because of what a client was told that will be done.
 replication::LinkId Cluster::Accepted(Now now, std::string_view remote_ip) {
-  return started_ && !left_cluster_ ? replicator_->Accepted(now, remote_ip) : 0;
+  CarryOutWishes(now);
+  return started_ ? replicator_->Accepted(now, remote_ip) : 0;
 }
 
 void Cluster::DialDone(Now now, replication::LinkId link, bool ok, std::string_view error) {
@@ -329,7 +367,10 @@ void Cluster::Announce(Now now, const replication::Address& address) {
 }
 
 void Cluster::Join(Now now, const std::vector<replication::Address>& addresses) {
-  for (const auto& address : addresses) CarryOut(now, MeetWish{address, true});
+  for (const auto& address : addresses) {
+    Status begun = CarryOut(now, MeetWish{address, true});
+    if (!begun) node_.Say(LogLevel::kWarning, "--join: " + begun.error().text);
+  }
 }
 
 void Cluster::Tick(Now now) {

@@ -21,6 +21,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -103,10 +104,11 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   // ---- command::ClusterHost
   std::shared_ptr<const command::ClusterStatus> status() const override;
   int AckedBy(Lsn lsn) const override;
-  Status Meet(std::string_view host, std::int64_t port) override;
-  Status Forget(std::string_view id) override;
-  Status Reset(bool hard) override;
-  Status SaveConfig() override;
+  Result<Wish> Meet(std::string_view host, std::int64_t port) override;
+  Result<Wish> Forget(std::string_view id) override;
+  Result<Wish> Reset(bool hard) override;
+  Result<Wish> SaveConfig() override;
+  std::optional<Status> TakeOutcome(Wish wish) override;
   command::Estimate EstimateOf(const engine::Key& key, const Decimal& known,
                                const Decimal& precision, Now now) const override;
 
@@ -164,7 +166,11 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
     bool hard = false;
   };
   struct SaveWish {};
-  using Wish = std::variant<MeetWish, ForgetWish, ResetWish, SaveWish>;
+  using AnyWish = std::variant<MeetWish, ForgetWish, ResetWish, SaveWish>;
+  struct Outcome {
+    Wish wish = 0;
+    Status status;
+  };
 
   // A frame whose record is in the log and not yet safe.
   struct Unsafe {
@@ -201,6 +207,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   Status Activate();
   void ActivateLocked();
   bool HasNothing() const;
+  bool IsOfThisNode(const OriginId& origin) const;
   void AppendControl(std::string_view payload);
   void AppendUnit(std::string& unit);
   // The TurnLock is held exclusively.
@@ -229,11 +236,11 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   std::vector<Lsn> AckedByPeers(const replication::ReplicatorStatus& known) const;
   void Tend(Now now);
   void CarryOutWishes(Now now);
-  void CarryOut(Now now, const MeetWish& wish);
-  void CarryOut(Now now, const ForgetWish& wish);
-  void CarryOut(Now now, const ResetWish& wish);
-  void CarryOut(Now now, const SaveWish& wish);
-  Status Post(Wish wish);
+  Status CarryOut(Now now, const MeetWish& wish);
+  Status CarryOut(Now now, const ForgetWish& wish);
+  Status CarryOut(Now now, const ResetWish& wish);
+  Status CarryOut(Now now, const SaveWish& wish);
+  Result<Wish> Post(AnyWish wish);
   void ApplySettings(Now now);
   void PublishStatus(Now now);
   void SayEvents();
@@ -249,9 +256,8 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   bool nodes_unwritten_ = false;  // they are not in the file `nodes`, which had no space
   replication::Settings settings_;
   std::atomic<bool> started_{false};
-  // By RESET: the run belongs to the cluster that it has left.
-  std::atomic<bool> left_cluster_{false};
-  bool receiving_ = false;  // a state is being copied
+  unsigned membership_ = 0;  // of this run: how many clusters it has left by RESET
+  bool receiving_ = false;   // a state is being copied
   bool fenced_ = false;
   std::string forgotten_alarm_;
   replication::Address announced_;
@@ -289,7 +295,9 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   std::string frames_alarm_;
 
   mutable std::mutex wishes_mutex_;  // a leaf
-  std::vector<Wish> wishes_;
+  std::vector<std::pair<Wish, AnyWish>> wishes_;
+  std::deque<Outcome> outcomes_;
+  Wish last_wish_ = 0, done_wish_ = 0;
   std::atomic<bool> has_wishes_{false};
 
   mutable std::mutex status_mutex_;  // a leaf

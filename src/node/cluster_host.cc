@@ -18,20 +18,28 @@ ClusterId Cluster::cluster() const {
 }
 
 OriginId Cluster::origin() const {
-  return node_.store().origin();
+  return MembershipOf(node_.store().origin(), membership_);
 }
 
+bool Cluster::IsOfThisNode(const OriginId& origin) const {
+  const auto& runs = node_.store().identity().origins;
+  return std::any_of(runs.begin(), runs.end(),
+                     [&](const OriginId& run) { return OfOneRun(run, origin); });
+}
+
+// The oldest first: an id begins with its time.
 std::vector<OriginId> Cluster::OwnOrigins() const {
   std::vector<OriginId> origins;
-  const auto& all = node_.store().identity().origins;
-  for (auto next = all.rbegin(); next != all.rend(); ++next) {
-    const bool running = next == all.rbegin();
-    if (!running && (!replica_ || replica_->applied().Get(*next) == 0)) continue;
-    origins.insert(origins.begin(), *next);
-    if (replica_ && replica_->applied().Get(LazyOf(*next)) > 0) {
-      origins.insert(origins.begin(), LazyOf(*next));
+  if (replica_) {
+    for (const auto& [known, lsn] : replica_->applied()) {
+      if (lsn > 0 && known != origin() && IsOfThisNode(known)) origins.push_back(known);
     }
-    if (origins.size() >= replication::kOwnOriginsMax) break;
+  }
+  std::sort(origins.begin(), origins.end());
+  origins.push_back(origin());
+  if (origins.size() > replication::kOwnOriginsMax) {
+    origins.erase(origins.begin(),
+                  origins.end() - static_cast<std::ptrdiff_t>(replication::kOwnOriginsMax));
   }
   return origins;
 }
@@ -56,9 +64,7 @@ Status Cluster::AdoptCluster(const ClusterId& cluster) {
     ActivateLocked();
   }
   node_.CommitSoon();
-  std::vector<OriginId> past = node_.store().identity().origins;
-  past.pop_back();
-  return node_.store().UpdateIdentity(node_id(), cluster, std::move(past));
+  return node_.store().UpdateIdentity(node_id(), cluster);
 }
 
 // With nobody else there is nothing to tell of changes; with the first other member there is.
@@ -82,11 +88,13 @@ void Cluster::ActivateLocked() {
   const Lsn lsn = empty ? 0 : node_.store().log().CloseRecord();
   std::string payload(1, kClusteredControl);
   PutVarint(payload, lsn);
+  PutVarint(payload, membership_);
   AppendControl(payload);
-  MakeReplica(node_.store().origin());
-  replica_->BeginAs(node_.store().origin(), lsn);
+  MakeReplica(origin());
+  replica_->BeginAs(origin(), lsn);
   published_ = lsn;
-  durable_.Advance(node_.store().origin(), lsn);
+  published_lazy_ = 0;
+  durable_.Advance(origin(), lsn);
   RefreshVectors();
 }
 
@@ -176,7 +184,7 @@ void Cluster::MembersChanged(const std::vector<replication::Member>& members) {
     const bool lives = member.state == replication::MemberState::kMember;
     (lives ? living : forgotten).push_back(member.node);
   }
-  if (living.size() > 1 && !replica_ && !left_cluster_) {
+  if (living.size() > 1 && !replica_) {
     if (Status active = Activate(); !active) {
       return node_.Say(LogLevel::kWarning, "This node cannot join: " + active.error().text);
     }

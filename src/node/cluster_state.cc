@@ -62,9 +62,11 @@ Result<bool> Cluster::ReplayRecord(const LogRecord& record, WallMs now) {
     const char kind = in.Fixed<char>();
     if (kind == kClusteredControl) {
       const Lsn lsn = in.Varint();
-      if (!in.ok()) return kNotDecoded;
-      MakeReplica(record.origin);
-      replica_->BeginAs(record.origin, lsn);
+      const std::uint64_t membership = in.AtEnd() ? 0 : in.Varint();
+      if (!in.ok() || membership >= kMembershipsPerRun) return kNotDecoded;
+      const OriginId own = MembershipOf(record.origin, static_cast<unsigned>(membership));
+      MakeReplica(own);
+      replica_->BeginAs(own, lsn);
     } else if (kind == kAloneControl) {
       RestoreReset();
     } else {
@@ -73,7 +75,7 @@ Result<bool> Cluster::ReplayRecord(const LogRecord& record, WallMs now) {
     replayed_ = record.lsn;
     return true;
   }
-  if (record.origin != replica_->own()) {
+  if (!OfOneRun(record.origin, replica_->own())) {
     // The next run. What the one before had not cut it found and cut at its start; the frame
     // follows, unless that start, too, was cut short.
     KeepTails();
@@ -142,20 +144,13 @@ Status Cluster::BeginRun() {
 void Cluster::CloseOldRuns() {
   if (!replica_) return;
   std::string unit;
-  const auto& all = node_.store().identity().origins;
-  const auto is_mine = [&](const OriginId& origin) {
-    return std::find(all.begin(), all.end(), origin) != all.end();
-  };
   std::vector<OriginId> duties;
   for (const auto& [closed, closing] : replica_->closed()) {
-    if (is_mine(closing.by)) duties.push_back(closed);
+    if (IsOfThisNode(closing.by)) duties.push_back(closed);
   }
-  for (const OriginId& origin : all) {
-    if (origin == node_.store().origin()) continue;
-    for (const OriginId& stream : {origin, LazyOf(origin)}) {
-      if (replica_->applied().Get(stream) == 0) continue;
-      if (std::find(duties.begin(), duties.end(), stream) == duties.end()) duties.push_back(stream);
-    }
+  for (const auto& [known, lsn] : replica_->applied()) {
+    if (lsn == 0 || replica_->IsOwn(known) || !IsOfThisNode(known)) continue;
+    if (std::find(duties.begin(), duties.end(), known) == duties.end()) duties.push_back(known);
   }
   for (const OriginId& origin : duties) replica_->Close(origin, unit);
   if (!unit.empty()) node_.AppendRecord(RecordType::kCommit, unit);

@@ -4,13 +4,12 @@
 
 #include "base/text.h"
 #include "node/cluster.h"
+#include "node/cluster_internal.h"
 #include "node/node.h"
 
 namespace jeton::node {
 
 namespace {
-
-constexpr MonoNs kStatusInterval = 20 * kNsPerMs;
 
 command::PeerStatus::State StateOf(const replication::PeerStatus& peer) {
   using State = command::PeerStatus::State;
@@ -107,16 +106,11 @@ int Cluster::AckedBy(Lsn lsn) const {
       std::count_if(acked_.begin(), acked_.end(), [&](Lsn acked) { return acked >= lsn; }));
 }
 
-Status Cluster::Meet(std::string_view host, std::int64_t port) {
-  if (left_cluster_) {
-    return Error{ErrorKind::kConflict,
-                 "ERR this run of the server has left its cluster by CLUSTER RESET: restart it "
-                 "before it joins another"};
-  }
+Result<Cluster::Wish> Cluster::Meet(std::string_view host, std::int64_t port) {
   return Post(MeetWish{{std::string(host), static_cast<std::uint16_t>(port)}, false});
 }
 
-Status Cluster::Forget(std::string_view id) {
+Result<Cluster::Wish> Cluster::Forget(std::string_view id) {
   const auto known = status();
   const bool there = std::any_of(known->peers.begin(), known->peers.end(),
                                  [&](const auto& peer) { return EqualsIgnoreCase(peer.id, id); });
@@ -131,11 +125,11 @@ Status Cluster::Forget(std::string_view id) {
   return Post(ForgetWish{node});
 }
 
-Status Cluster::Reset(bool hard) {
+Result<Cluster::Wish> Cluster::Reset(bool hard) {
   return Post(ResetWish{hard});
 }
 
-Status Cluster::SaveConfig() {
+Result<Cluster::Wish> Cluster::SaveConfig() {
   return Post(SaveWish{});
 }
 

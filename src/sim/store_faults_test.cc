@@ -415,7 +415,7 @@ TEST(StoreFaults, OriginsThatWereFoldedAreForgotten) {
   Toy toy;
   ASSERT_TRUE(toy.Start(disk, prng));
   EXPECT_EQ(toy.store->identity().origins.size(), 4u);
-  ASSERT_TRUE(toy.store->UpdateIdentity(NodeId{8}, ClusterId{9}, {}).ok());
+  ASSERT_TRUE(toy.store->UpdateIdentity(NodeId{8}, ClusterId{9}).ok());
   EXPECT_EQ(ReadIdentity(*toy.directory)->origins, std::vector{toy.store->origin()});
   EXPECT_EQ(ReadIdentity(*toy.directory)->cluster, ClusterId{9});
   EXPECT_EQ(ReadIdentity(*toy.directory)->node, NodeId{8});

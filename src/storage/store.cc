@@ -175,13 +175,10 @@ Status Store::LoadManifests() {
   return {};
 }
 
-Status Store::UpdateIdentity(const NodeId& node, const ClusterId& cluster,
-                             std::vector<OriginId> past_origins) {
+Status Store::UpdateIdentity(const NodeId& node, const ClusterId& cluster) {
   Identity changed = identity_;
   changed.node = node;
   changed.cluster = cluster;
-  past_origins.push_back(origin());
-  changed.origins = std::move(past_origins);
   if (Status status = WriteIdentity(directory_, changed); !status) return status;
   identity_ = std::move(changed);
   return {};

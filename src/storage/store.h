@@ -118,10 +118,8 @@ class Store {
   const Identity& identity() const { return identity_; }
   bool created() const { return created_; }  // the directory was empty
   const OriginId& origin() const { return identity_.origins.back(); }
-  // Replaces the node and cluster ids and the list of past origins (without the running one),
-  // durably.
-  Status UpdateIdentity(const NodeId& node, const ClusterId& cluster,
-                        std::vector<OriginId> past_origins);
+  // Replaces the node and cluster ids, durably. The origins stay: the log has records of theirs.
+  Status UpdateIdentity(const NodeId& node, const ClusterId& cluster);
 
   // Once, before anything is written. Leaves the log sealed and open for the fresh origin.
   Result<RecoveryReport> Recover(const RecoveryHandler& handler);

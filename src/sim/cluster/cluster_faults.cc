@@ -134,7 +134,7 @@ void ClusterSimulation::Forget() {
   });
   if (by == nodes_.end()) return;
   Crash(gone);
-  const Status posted = (*by)->cluster().Forget(HexOf(id));
+  const auto posted = (*by)->cluster().Forget(HexOf(id));
   (*by)->cluster().Tick((*by)->now());
   lives_[gone].forgotten = state_at(**by) == replication::MemberState::kForgotten;
   Event(NameOf(gone) + (lives_[gone].forgotten ? " is forgotten" : " is not forgotten"));
