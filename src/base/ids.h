@@ -5,8 +5,11 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <map>
 
 namespace jeton {
 
@@ -17,6 +20,26 @@ using Lsn = std::uint64_t;
 using OriginId = std::array<std::uint8_t, 16>;
 using NodeId = std::array<std::uint8_t, 20>;
 using ClusterId = std::array<std::uint8_t, 16>;
+
+// The order of the bytes, as std::less has it, by two comparisons.
+struct OriginLess {
+  bool operator()(const OriginId& a, const OriginId& b) const {
+    const auto [a_high, a_low] = HalvesOf(a);
+    const auto [b_high, b_low] = HalvesOf(b);
+    return a_high != b_high ? a_high < b_high : a_low < b_low;
+  }
+
+ private:
+  static std::array<std::uint64_t, 2> HalvesOf(const OriginId& id) {
+    static_assert(std::endian::native == std::endian::little);
+    std::array<std::uint64_t, 2> halves;
+    std::memcpy(halves.data(), id.data(), sizeof halves);
+    return {__builtin_bswap64(halves[0]), __builtin_bswap64(halves[1])};
+  }
+};
+
+template <typename T>
+using OriginMap = std::map<OriginId, T, OriginLess>;
 
 // The lazy origin of a run: what it adds to counters with a precision goes into a stream of its
 // own, because it may be told later. The last bit tells them apart, which is 0 in a run's. The lazy

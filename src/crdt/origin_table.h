@@ -47,7 +47,7 @@ class OriginTable {
  private:
   SpinLock adding_;
   std::vector<OriginId> ids_;
-  std::map<OriginId, OriginIndex> indexes_;
+  OriginMap<OriginIndex> indexes_;
 };
 
 }  // namespace jeton::crdt

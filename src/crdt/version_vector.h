@@ -19,7 +19,7 @@ constexpr std::size_t kOriginsPerVectorMax = 65536;
 
 class VersionVector {
  public:
-  using Map = std::map<OriginId, Lsn>;
+  using Map = OriginMap<Lsn>;
 
   Lsn Get(const OriginId& origin) const {
     const auto found = map_.find(origin);

@@ -51,6 +51,7 @@ struct ReplicaBugs {
   bool reuse_origin = false;    // a start goes on with the origin of the run before
   bool node_version = false;    // ties of SETs are broken by node, not by origin
   bool store_estimate = false;  // an estimate gets stored
+  bool take_gaps = false;       // applies a frame whatever came before it
 };
 
 class Replica {
@@ -189,8 +190,8 @@ class Replica {
     OriginId by{};
     Lsn at = 0;  // of the log of `by`
   };
-  const std::map<OriginId, Closed>& closed() const { return closed_; }
-  const std::map<OriginId, Lsn>& folded() const { return folded_; }
+  const OriginMap<Closed>& closed() const { return closed_; }
+  const OriginMap<Lsn>& folded() const { return folded_; }
   // Origins that nobody writes any more and that this node has to close, since perhaps nobody else
   // will: closed ones whose closer is over itself, and those of forgotten nodes of which who forgot
   // them had not heard.
@@ -254,7 +255,7 @@ class Replica {
 
   // What the state is, for comparison with another node's at the same vectors: a sum per origin of
   // the hashes of its entries.
-  using Digest = std::map<OriginId, std::uint64_t>;
+  using Digest = OriginMap<std::uint64_t>;
   // A walk over everything, in slices; it is worth something only if nothing has changed since its
   // first one.
   struct DigestCursor {
@@ -403,16 +404,16 @@ class Replica {
   Lsn sent_ = 0;                 // the end of the last own frame
   // What was known when this run began; none once a state of another node's was taken.
   std::optional<crdt::VersionVector> from_disk_;
-  std::map<OriginId, Lsn> run_ends_;  // the last records of own runs that were read from the disk
+  OriginMap<Lsn> run_ends_;  // the last records of own runs that were read from the disk
   std::uint64_t epoch_ = 0;
   bool ever_freed_ = false;  // the own origin has freed an entry
   std::map<NodeId, crdt::VersionVector> rows_;
   std::vector<NodeId> members_, forgotten_;
-  std::map<OriginId, NodeId> writers_;  // of those that are not folded, as their frames say
-  std::map<OriginId, Closed> closed_;
+  OriginMap<NodeId> writers_;  // of those that are not folded, as their frames say
+  OriginMap<Closed> closed_;
   // All who have said that they fold it, and from where on their log says so.
-  std::map<OriginId, std::map<OriginId, Lsn>> claims_;
-  std::map<OriginId, Lsn> folded_;
+  OriginMap<OriginMap<Lsn>> claims_;
+  OriginMap<Lsn> folded_;
   std::vector<std::unique_ptr<SharedPartition>> partitions_;
   std::atomic<std::size_t> dirty_cells_{0};
   const std::shared_ptr<std::atomic<std::uint64_t>> copies_ =
@@ -459,7 +460,7 @@ class Replica {
   Keyspace::PartitionId sweep_partition_ = 0;
   // Origins that everybody knows to be folded, by index; and those that wait for that.
   std::vector<bool> retired_;
-  std::map<OriginId, crdt::VersionVector> retiring_;
+  OriginMap<crdt::VersionVector> retiring_;
 };
 
 }  // namespace jeton::engine

@@ -26,7 +26,7 @@ class KeptFrames {
     Lsn to = 0;
     Bytes bytes;
   };
-  using Origins = std::map<OriginId, std::deque<Frame>>;
+  using Origins = OriginMap<std::deque<Frame>>;
 
   // Nothing happens if all of it is there.
   void Add(const OriginId& origin, Frame frame);

@@ -65,8 +65,8 @@ struct Link {
   // Frames of the own origins up to here are there or on their way.
   crdt::VersionVector pushed;
 
-  std::set<OriginId> ahead;            // what it may have and we have not
-  std::map<OriginId, MonoNs> blocked;  // not asked for before
+  std::set<OriginId> ahead;   // what it may have and we have not
+  OriginMap<MonoNs> blocked;  // not asked for before
   std::deque<PendingNeed> needs_in;
   std::size_t needs_out = 0;
   std::optional<Donation> donation;

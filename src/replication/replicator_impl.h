@@ -192,7 +192,7 @@ class Replicator::Impl {
   Address announced_;
   MemberMap members_;  // our own record among them
   std::uint64_t members_digest_ = 0;
-  std::map<OriginId, NodeId> nodes_by_origin_;
+  OriginMap<NodeId> nodes_by_origin_;
   std::map<NodeId, Peer> peers_;
   std::map<NodeId, Redial> redials_;
   std::vector<MeetTarget> meets_;
@@ -201,10 +201,10 @@ class Replicator::Impl {
   std::uint32_t next_stream_ = 1;
   Ring ring_;
 
-  std::map<OriginId, Pull> pulls_;
-  std::map<OriginId, MonoNs> gap_since_;  // waiting for the origin's own push
-  MonoNs pull_pause_until_ = 0;           // the host was busy
-  crdt::VersionVector seen_durable_;      // of the host, when vectors were flushed last
+  OriginMap<Pull> pulls_;
+  OriginMap<MonoNs> gap_since_;       // waiting for the origin's own push
+  MonoNs pull_pause_until_ = 0;       // the host was busy
+  crdt::VersionVector seen_durable_;  // of the host, when vectors were flushed last
   bool vectors_dirty_ = false;
   MonoNs vectors_due_ = 0;
   MonoNs last_tick_ = 0;

@@ -49,7 +49,7 @@ class Ring {
 
   std::size_t bytes() const { return bytes_; }
   std::size_t frames() const { return frames_; }
-  const std::map<OriginId, std::deque<Entry>>& origins() const { return origins_; }
+  const OriginMap<std::deque<Entry>>& origins() const { return origins_; }
 
  private:
   struct Place {
@@ -60,7 +60,7 @@ class Ring {
   void DropStalePlaces();
   void DropOldest();
 
-  std::map<OriginId, std::deque<Entry>> origins_;
+  OriginMap<std::deque<Entry>> origins_;
   std::deque<Place> order_;
   std::uint64_t next_number_ = 1;
   std::size_t bytes_ = 0;
