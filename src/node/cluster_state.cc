@@ -144,6 +144,7 @@ Status Cluster::BeginRun() {
 void Cluster::CloseOldRuns() {
   if (!replica_) return;
   std::string unit;
+  const bool closes = !node_.environment().cluster_bugs.no_close;
   std::vector<OriginId> duties;
   for (const auto& [closed, closing] : replica_->closed()) {
     if (IsOfThisNode(closing.by)) duties.push_back(closed);
@@ -152,7 +153,9 @@ void Cluster::CloseOldRuns() {
     if (lsn == 0 || replica_->IsOwn(known) || !IsOfThisNode(known)) continue;
     if (std::find(duties.begin(), duties.end(), known) == duties.end()) duties.push_back(known);
   }
-  for (const OriginId& origin : duties) replica_->Close(origin, unit);
+  for (const OriginId& origin : duties) {
+    if (closes) replica_->Close(origin, unit);
+  }
   if (!unit.empty()) node_.AppendRecord(RecordType::kCommit, unit);
   // All of it was read from the disk.
   durable_ = replica_->applied();
@@ -172,6 +175,7 @@ Status Cluster::Start(Now now) {
     settings_.node_timeout_ms = values.cluster_node_timeout;
     settings_.ring_bytes_max = static_cast<std::size_t>(values.cluster_ring_size);
     settings_.digest_interval_ms = values.cluster_digest_interval;
+    settings_.take_gaps = node_.environment().cluster_bugs.take_gaps;
   }
   std::uint64_t seed = 0;
   RandomBytes(reinterpret_cast<std::uint8_t*>(&seed), sizeof seed);

@@ -40,6 +40,8 @@ struct ClusterBugs {
   bool forget_tail = false;    // what a run has not cut before it ended is told to nobody
   bool lonely_folds = false;   // who has joined and knows nobody yet takes itself for the only one
   bool mark_unsynced = false;  // peers hear of the node before its disk knows that it has peers
+  bool no_close = false;       // nobody is told that the runs before are over
+  bool take_gaps = false;      // with that of ReplicaBugs
 };
 
 // What a node needs of the world around it. Every function may be called from any thread.

@@ -53,6 +53,7 @@ struct Settings {
   std::size_t ring_bytes_kept = std::size_t{8} << 20;  // of frames that all members have
   std::size_t link_bytes_max = std::size_t{4} << 20;   // unsent per link: then frames wait
   std::size_t need_bytes = std::size_t{1} << 20;       // asked for at once
+  bool take_gaps = false;  // a fault for tests to plant: frames are taken whatever came before
 };
 
 }  // namespace jeton::replication

@@ -127,7 +127,7 @@ ApplyOutcome Replicator::Impl::ApplyDelta(Now now, Link& link, const crdt::Frame
     ++totals_.frames_known;
     return ApplyOutcome::kKnown;
   }
-  if (frame.from > known) {
+  if (frame.from > known && !settings_.take_gaps) {
     ++totals_.frames_gap;
     return ApplyOutcome::kGap;
   }

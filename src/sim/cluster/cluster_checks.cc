@@ -115,10 +115,21 @@ void ClusterSimulation::Check(std::size_t n, const char* when) {
   ClusterNode& node = *nodes_[n];
   if (!result_.ok || !node.up() || node.node().state().loading.load()) return;
   if (!Refresh(n, when)) return;
+  CheckAcked(n);
   const std::vector<Decimal>& expected = lives_[n].seen.expected;
+  engine::Keyspace& keyspace = node.node().keyspace();
+  const engine::Tree* tree = nullptr;
+  std::string_view tree_name;
   for (std::size_t i = 0; i < expected.size(); ++i) {
     const LedgerCell& cell = ledger_.cells()[i];
-    const auto shown = Shown(n, cell);
+    // As Shown, with one look for each tree.
+    if (cell.in_tree && tree_name != cell.name) {
+      tree_name = cell.name;
+      tree = TreeAt(keyspace, cell.name);
+    }
+    if (cell.in_tree && tree == nullptr) continue;
+    const auto shown =
+        cell.in_tree ? tree->Get(tree->MakeKey(cell.key), cell.bucket) : Shown(n, cell);
     if (!shown && cell.in_tree) continue;
     if (shown.value_or(0) == expected[i]) continue;
     // A newcomer may get resets before the fold that they had seen: it is not ready yet.
@@ -170,6 +181,43 @@ void ClusterSimulation::CheckRows(std::size_t n) {
   }
 }
 
+// What WAIT would say: so many others hold what was acknowledged, if they are up.
+void ClusterSimulation::CheckAcked(std::size_t n) {
+  Life& life = lives_[n];
+  if (nodes_[n]->replica() == nullptr) return;
+  // What a FLUSHALL somewhere else has swept away is in no frame.
+  if (nodes_[n]->replica()->epoch() > life.recorded_epoch) life.recorded = life.recorded_late = 0;
+  life.recorded_epoch = nodes_[n]->replica()->epoch();
+  const Lsn lsn = std::max(life.recorded, life.recorded_late);
+  if (lsn == 0 || result_.counts.rollbacks > 0) return;
+  const OriginId own = nodes_[n]->origin();
+  int may_hold = static_cast<int>(result_.counts.forgets);
+  for (std::size_t other = 0; other < nodes_.size(); ++other) {
+    if (other == n) continue;
+    const bool is_up = nodes_[other]->up() && nodes_[other]->replica() != nullptr;
+    const auto holds = [&](const OriginId& origin, Lsn acknowledged) {
+      const node::Cluster& cluster = nodes_[other]->cluster();
+      return cluster.durable().Get(origin) >= acknowledged || cluster.FoldedAt(origin).has_value();
+    };
+    if (is_up && (!holds(own, life.recorded) || !holds(LazyOf(own), life.recorded_late))) {
+      continue;
+    }
+    ++may_hold;
+  }
+  const int said = nodes_[n]->cluster().AckedBy(lsn);
+  if (said <= may_hold) return;
+  for (std::size_t other = 0; other < nodes_.size(); ++other) {
+    if (other == n || !nodes_[other]->up()) continue;
+    const node::Cluster& cluster = nodes_[other]->cluster();
+    Event(NameOf(other) + " holds " + std::to_string(cluster.durable().Get(own)) + " of " +
+          std::to_string(life.recorded) + ", " +
+          std::to_string(cluster.durable().Get(LazyOf(own))) + " of " +
+          std::to_string(life.recorded_late) + " told late");
+  }
+  Fail(NameOf(n) + " says that " + std::to_string(said) + " others hold LSN " +
+       std::to_string(lsn) + ", and at most " + std::to_string(may_hold) + " do");
+}
+
 // ---- in the end
 
 std::string ClusterSimulation::ToFold(std::size_t n) {
@@ -191,6 +239,14 @@ std::string ClusterSimulation::ToFold(std::size_t n) {
   return text;
 }
 
+bool ClusterSimulation::IsRunning(const OriginId& origin) const {
+  for (std::size_t n = 0; n < nodes_.size(); ++n) {
+    const OriginId& run = ledger_.IdOf(static_cast<std::size_t>(lives_[n].origin));
+    if (!lives_[n].forgotten && (origin == run || origin == LazyOf(run))) return true;
+  }
+  return false;
+}
+
 bool ClusterSimulation::Converged(std::string& why) {
   std::size_t first = nodes_.size();
   for (std::size_t n = 0; n < nodes_.size(); ++n) {
@@ -201,10 +257,18 @@ bool ClusterSimulation::Converged(std::string& why) {
       why = who + (replica == nullptr ? " is alone" : " is loading");
       return false;
     }
-    if (replica->HasUncut()) return why = who + " has changes that are in no frame", false;
+    if (replica->HasUncut() || replica->dirty_lazy() > 0)
+      return why = who + " has changes that are in no frame", false;
     // A closer that its own node does not know any more, on an older disk, folds nothing.
     if (!replica->closed().empty() && result_.counts.rollbacks == 0) {
       return why = who + " has something to fold:" + ToFold(n), false;
+    }
+    if (result_.counts.rollbacks == 0) {
+      for (const auto& [origin, lsn] : replica->applied()) {
+        if (IsRunning(origin)) continue;
+        return why = who + " knows " + TextOf(origin) + ", which is over and closed by nobody",
+               false;
+      }
     }
     if (first == nodes_.size()) {
       first = n;
@@ -247,6 +311,10 @@ void ClusterSimulation::CompareAll() {
     const auto entry = keyspace.Find(keyspace.MakeKey(name), engine::kBeforeAnyExpiry);
     return entry && !entry->value.IsZero() ? entry->expires_at : 0;
   };
+  const auto precision_of = [](engine::Keyspace& keyspace, const char* name) {
+    const auto entry = keyspace.Find(keyspace.MakeKey(name), engine::kBeforeAnyExpiry);
+    return entry && !entry->value.IsZero() && entry->precision ? *entry->precision : Decimal(0);
+  };
   for (std::size_t n = 1; n < nodes_.size(); ++n) {
     if (lives_[n].forgotten) continue;
     const std::string both = "node 0 and " + NameOf(n);
@@ -261,6 +329,10 @@ void ClusterSimulation::CompareAll() {
     for (const char* name : kCounterNames) {
       if (expiry_of(ours, name) == expiry_of(theirs, name)) continue;
       return Fail(both + " let " + name + " expire at different times");
+    }
+    for (const char* name : kCounterNames) {
+      if (precision_of(ours, name) == precision_of(theirs, name)) continue;
+      return Fail(both + " have different precisions of " + name);
     }
     for (const char* name : kTreeNames) {
       const engine::Tree* a = TreeAt(ours, name);

@@ -19,6 +19,16 @@ bool ClusterSimulation::HasExpired(std::size_t n, const std::string& name) {
   return keyspace.IsExpired(keyspace.MakeKey(name), nodes_[n]->now().wall_ms);
 }
 
+// Whether what the request has just added goes into the lazy origin of the run.
+bool ClusterSimulation::IsToldLate(std::size_t n, const ClusterRequest& request) {
+  engine::Replica* replica = nodes_[n]->replica();
+  if (replica == nullptr || request.kind != ClusterRequest::Kind::kAdd || request.cell.in_tree) {
+    return false;
+  }
+  const engine::Keyspace& keyspace = nodes_[n]->node().keyspace();
+  return !replica->PrecisionOf(keyspace.MakeKey(request.cell.name)).IsZero();
+}
+
 // The cells of a key of a tree that are there.
 std::vector<int> ClusterSimulation::CellsOfKey(std::size_t n, const LedgerCell& of) {
   std::vector<int> cells;
@@ -66,6 +76,7 @@ void ClusterSimulation::Note(std::size_t n, const ClusterRequest& request, const
   const Ledger::Scope scope = ScopeOf(n, request.cell);
   switch (request.kind) {
     case Kind::kExpire:
+    case Kind::kPrecision:
     case Kind::kTrim:  // the scope of its cells says so
       return;
     case Kind::kFlushAll:
@@ -81,7 +92,10 @@ void ClusterSimulation::Note(std::size_t n, const ClusterRequest& request, const
   }
   const int cell = ledger_.Find(request.cell);
   const Decimal after = Shown(n, request.cell).value_or(0);
-  if (request.kind == Kind::kAdd) return ledger_.Add(origin, cell, scope, request.delta);
+  if (request.kind == Kind::kAdd) {
+    const int stream = IsToldLate(n, request) ? Ledger::LazyPart(origin) : origin;
+    return ledger_.Add(stream, cell, scope, request.delta);
+  }
   if (replica == nullptr) {
     // A node alone has no sets: the others learn what it shows.
     return ledger_.Add(origin, cell, scope, *Decimal::Subtract(after, before));
@@ -114,7 +128,8 @@ void ClusterSimulation::Write(std::size_t n) {
         (refused ? " refused: " + reply : " lsn " + std::to_string(lsn)));
   Decimal before = was.value_or(0);
   const bool adds = request.kind == Kind::kAdd && !refused;
-  if (expired && (adds || !Shown(n, request.cell))) {
+  const bool replaces = adds || (request.kind == Kind::kPrecision && !refused);
+  if (expired && (replaces || !Shown(n, request.cell))) {
     std::vector<Decimal> values(ledger_.cells().size());
     const int cell = ledger_.Find(request.cell);
     values[static_cast<std::size_t>(cell)] = before;
@@ -129,6 +144,8 @@ void ClusterSimulation::Write(std::size_t n) {
   // nothing waits for nothing; one that did may share the record of the one before.
   const bool changed = lsn > lsn_before || (done && makes);
   lives_[n].to_acknowledge = refused || !changed || node.replica() == nullptr ? 0 : lsn;
+  lives_[n].has_record = lsn > lsn_before;
+  lives_[n].told_late = IsToldLate(n, request);
   if (node.replica() != nullptr) lives_[n].to_acknowledge_epoch = node.replica()->epoch();
   Check(n, "a request");
 }

@@ -34,10 +34,12 @@ void ClusterSimulation::Start(std::size_t n) {
     const OriginId& old = ledger_.IdOf(static_cast<std::size_t>(before));
     // What a FLUSHALL somewhere else has swept away is in no frame.
     const bool flushed = node.replica()->epoch() > life.acknowledged_epoch;
-    if (!life.excused && !flushed && KnownVector(n).Get(old) < life.acknowledged) {
-      Fail(NameOf(n) + " has lost what it had acknowledged: LSN " +
-           std::to_string(life.acknowledged) + ", there is " +
-           std::to_string(KnownVector(n).Get(old)));
+    for (const auto& [origin, acknowledged] :
+         {std::pair{old, life.acknowledged}, std::pair{LazyOf(old), life.recorded_late}}) {
+      const Lsn known = KnownVector(n).Get(origin);
+      if (life.excused || flushed || known >= acknowledged) continue;
+      Fail(NameOf(n) + " has lost what it had acknowledged: LSN " + std::to_string(acknowledged) +
+           ", there is " + std::to_string(known));
     }
   } else if (before >= 0) {
     // A run of a node alone is known to nobody else; its values are those of the next run.
@@ -49,6 +51,7 @@ void ClusterSimulation::Start(std::size_t n) {
   }
   if (before >= 0 && node.replica() != nullptr) CheckRows(n);
   life.acknowledged = life.to_acknowledge = 0;
+  life.recorded = life.recorded_late = 0;
   life.excused = false;
   if (life.joined && KnowsNobody(n)) Join(n);
   Check(n, "a start");

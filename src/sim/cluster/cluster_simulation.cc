@@ -36,6 +36,7 @@ void ClusterSimulation::Draw() {
   requests_.drop = swarm(0.05);
   requests_.flush_all = Chance(0.2) ? 0.01 : 0;
   requests_.expire = swarm(0.03);
+  requests_.precision = swarm(0.05);
   requests_.tree = swarm(0.2);
   drivers_.assign(count, nullptr);
   lives_.resize(count);
@@ -88,8 +89,11 @@ void ClusterSimulation::Serve(std::size_t n) {
   if (node.Acknowledged()) {
     Life& life = lives_[n];
     ++result_.counts.acknowledged;
-    life.acknowledged = std::max(life.acknowledged, life.to_acknowledge);
     life.acknowledged_epoch = life.to_acknowledge_epoch;
+    if (!life.told_late) life.acknowledged = std::max(life.acknowledged, life.to_acknowledge);
+    if (life.has_record && life.acknowledged_epoch >= life.recorded_epoch) {
+      (life.told_late ? life.recorded_late : life.recorded) = life.to_acknowledge;
+    }
   }
   Check(n, "a turn");
 }
@@ -124,7 +128,8 @@ void ClusterSimulation::Heal() {
   while (result_.ok) {
     if (mono_ >= next_look) {
       if (Converged(why)) break;
-      next_look = mono_ + kNsPerSecond;
+      // Not in step with the rows that the nodes tell each second.
+      next_look = mono_ + prng_.Between(700, 1300) * kNsPerMs;
     }
     if (mono_ - began > kHealingMax) {
       Explain();

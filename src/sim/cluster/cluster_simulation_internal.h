@@ -35,9 +35,13 @@ class ClusterSimulation {
     std::vector<Decimal> expected;
   };
   struct Life {
-    int origin = -1;         // the ledger's number
-    Lsn acknowledged = 0;    // of the run
-    Lsn to_acknowledge = 0;  // of the request that waits
+    int origin = -1;          // the ledger's number
+    Lsn acknowledged = 0;     // of the run
+    Lsn to_acknowledge = 0;   // of the request that waits
+    bool told_late = false;   // what it has added
+    bool has_record = false;  // of its own in the log
+    std::uint64_t recorded_epoch = 0;
+    Lsn recorded = 0, recorded_late = 0;  // the last ones of those that are acknowledged
     std::uint64_t acknowledged_epoch = 0, to_acknowledge_epoch = 0;
     crdt::VersionVector known;
     crdt::VersionVector catching_up;
@@ -71,6 +75,7 @@ class ClusterSimulation {
   void NoteReset(std::size_t n, int cell, const Decimal& value);
   void NoteExpired(std::size_t n, const std::vector<int>& cells,
                    const std::vector<Decimal>& before);
+  bool IsToldLate(std::size_t n, const ClusterRequest& request);
   bool HasExpired(std::size_t n, const std::string& name);
   std::vector<int> CellsOfKey(std::size_t n, const LedgerCell& of);
   void Upkeep(std::size_t n);
@@ -90,9 +95,11 @@ class ClusterSimulation {
   void Check(std::size_t n, const char* when);
   bool Refresh(std::size_t n, const char* when);
   void CheckRows(std::size_t n);
+  void CheckAcked(std::size_t n);
   void ExplainCell(std::size_t n, const LedgerCell& cell);
   bool Converged(std::string& why);
   std::string ToFold(std::size_t n);
+  bool IsRunning(const OriginId& origin) const;
   void Explain();
   void CompareAll();
   crdt::VersionVector KnownVector(std::size_t n);

@@ -83,6 +83,9 @@ ClusterRequest DrawClusterRequest(const ClusterRequestRates& rates, Prng& prng) 
     const std::uint64_t ms = 1 + prng.Below(prng.Chance(0.5) ? 1000 : 20'000);
     return {Kind::kExpire, {name}, {"PEXPIRE", name, std::to_string(ms)}};
   }
+  if (prng.Chance(rates.precision)) {
+    return {Kind::kPrecision, {name}, {"PRECISION", name, prng.Chance(0.7) ? "5" : "0"}};
+  }
   if (prng.Chance(rates.set)) return {Kind::kSet, {name}, {"SET", name, AnyTen(prng)}};
   if (prng.Chance(rates.drop)) return {Kind::kDelete, {name}, {"DEL", name}};
   const std::int64_t delta = prng.Between(-3, 9);

@@ -20,6 +20,7 @@ struct ClusterRequest {
     kSet,
     kDelete,
     kExpire,
+    kPrecision,
     kFlushAll,
     kTrim,
     kDropTree,
@@ -34,7 +35,7 @@ struct ClusterRequest {
 
 // How often of each hundred; each run draws its own.
 struct ClusterRequestRates {
-  double set = 0, drop = 0, flush_all = 0, expire = 0, tree = 0;
+  double set = 0, drop = 0, flush_all = 0, expire = 0, precision = 0, tree = 0;
 };
 
 std::vector<LedgerCell> ClusterCells();

@@ -21,6 +21,8 @@ bool PlantBug(ClusterRunOptions& run, const std::string& name) {
   if (name == "forget-tail") return bugs.forget_tail = true;
   if (name == "lonely-folds") return bugs.lonely_folds = true;
   if (name == "mark-unsynced") return bugs.mark_unsynced = true;
+  if (name == "no-close") return bugs.no_close = true;
+  if (name == "take-gaps") return bugs.take_gaps = run.bugs.take_gaps = true;
   return jeton::sim::PlantBug(run.bugs, name);
 }
 

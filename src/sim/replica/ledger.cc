@@ -96,8 +96,9 @@ Ledger::Counts Ledger::Known(const crdt::VersionVector& vector, int whole) const
 Decimal Ledger::Expected(int cell, const Scope& scope, const Counts& known) const {
   const LedgerCell& where = cells_[static_cast<std::size_t>(cell)];
   if (where.in_tree && where.bucket < scope.watermark) return 0;
-  std::vector<const Op*> adds;
-  Counts cancelled(origins_.size());
+  auto& [adds, cancelled] = scratch_;
+  adds.clear();
+  cancelled.assign(origins_.size(), 0);
   const Op* last = nullptr;
   for (const std::size_t i : of_cell_[static_cast<std::size_t>(cell)]) {
     const Op& op = ops_[i];

@@ -90,6 +90,12 @@ class Ledger {
     std::vector<int> cells;  // of its operations; -1: they change epochs
   };
 
+  // Of Expected, which is asked often.
+  struct Scratch {
+    std::vector<const Op*> adds;
+    Counts cancelled;
+  };
+
   Op& Append(Kind kind, int origin, const Scope& scope, int cell);
   static bool IsKnown(const Op& op, const Counts& known) {
     const auto origin = static_cast<std::size_t>(op.origin);
@@ -101,6 +107,7 @@ class Ledger {
   std::vector<Op> ops_;
   std::vector<std::vector<std::size_t>> of_cell_;  // indexes into ops_
   std::vector<std::size_t> scopes_;                // the operations that change epochs
+  mutable Scratch scratch_;
 };
 
 }  // namespace jeton::sim
