@@ -197,7 +197,7 @@ void Replicator::Impl::SendPing(Now now, Link& link) {
   ping.head = host_.Head();
   ping.members_digest = members_digest_;
   link.ping_sent = now.mono_ns;
-  Emit(now, link, MessageType::kPing, 0, 0, EncodePing(ping));
+  Emit(now, link, MessageType::kPing, newcomer_ ? kJoining : 0, 0, EncodePing(ping));
 }
 
 void Replicator::Impl::OnPing(Now now, Link& link, const Header& header, std::string_view payload) {
@@ -205,6 +205,7 @@ void Replicator::Impl::OnPing(Now now, Link& link, const Header& header, std::st
   const Ping ping = DecodePing(in);
   if (!in.ok()) return Corrupt(now, link, "a PING that does not decode");
   host_.SawClock(ping.clock);
+  link.joining = (header.flags & kJoining) != 0;
   Ping pong;
   pong.stamp = ping.stamp;
   pong.wall_ms = now.wall_ms;

@@ -235,7 +235,7 @@ Status Replicator::Impl::AdoptAgreed(Now now, const Link& link) {
   if (Status adopted = host_.AdoptCluster(*agreed); !adopted) return adopted;
   cluster_ = host_.cluster();
   // Also when the link is lost before it is up: who writes here now may not be let in any more.
-  if (!joined_) SetJoining(true);
+  if (!joined_) SetJoining(true, true);
   Note(false, "this node belongs to cluster " + ShortClusterName(cluster_) + " now");
   // The members that it had are asked to come along: they are dialed again. So is one that was met
   // a moment ago and whose record is not here yet.
@@ -318,7 +318,7 @@ void Replicator::Impl::Up(Now now, Link& link) {
     std::erase_if(meets_, [&](const MeetTarget& meet) { return meet.redial.link == id; });
   }
   LearnHost(now, link.peer.seen_host);
-  if (link.own.adoptable && !joined_) SetJoining(true);
+  if (link.own.adoptable && !joined_) SetJoining(true, newcomer_);
   Note(false, "link with " + NameOf(link) + (link.dialed ? " (dialed)" : " (accepted)"));
   ResolveDuplicate(now, link, peer);
   if (link.state == LinkState::kClosed) return;

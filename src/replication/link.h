@@ -65,6 +65,7 @@ struct Link {
   // Frames of the own origins up to here are there or on their way.
   crdt::VersionVector pushed;
 
+  bool joining = false;       // the peer lacks what others had before it came
   std::set<OriginId> ahead;   // what it may have and we have not
   OriginMap<MonoNs> blocked;  // not asked for before
   std::deque<PendingNeed> needs_in;

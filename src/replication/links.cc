@@ -183,7 +183,7 @@ void Replicator::Impl::DispatchUp(Now now, Link& link, const Header& header,
     case MessageType::kMembers:
       return OnMembers(now, link, payload);
     case MessageType::kVector:
-      return OnVector(now, link, payload);
+      return OnVector(now, link, header, payload);
     case MessageType::kDelta:
       return OnDelta(now, link, header, payload);
     case MessageType::kNeed:

@@ -44,7 +44,9 @@ bool IsMessageType(std::uint8_t type);
 constexpr std::uint8_t kMore = 1;       // the content goes on in the next message of this type
 constexpr std::uint8_t kLast = 2;       // DELTA: the answer to NEED `stream` ends with it
 constexpr std::uint8_t kWantState = 4;  // NEED: the whole state
-constexpr std::uint8_t kFlagsKnown = kMore | kLast | kWantState;
+constexpr std::uint8_t kJoining =
+    8;  // VECTOR, PING: the sender lacks what others had before it came
+constexpr std::uint8_t kFlagsKnown = kMore | kLast | kWantState | kJoining;
 
 constexpr std::size_t kHeaderBytes = 24;
 constexpr std::string_view kMagic = "JTN1";

@@ -56,13 +56,15 @@ void Replicator::Impl::SendVector(Now now, Link& link) {
   // The first one is sent even if it is empty: the peer then knows that we have nothing.
   const bool first = link.told_durable.empty() && link.told_applied.empty();
   if (!first && update.durable.empty() && update.applied.empty()) return;
-  Emit(now, link, MessageType::kVector, 0, 0, EncodeVector(update));
+  Emit(now, link, MessageType::kVector, newcomer_ ? kJoining : 0, 0, EncodeVector(update));
 }
 
-void Replicator::Impl::OnVector(Now now, Link& link, std::string_view payload) {
+void Replicator::Impl::OnVector(Now now, Link& link, const Header& header,
+                                std::string_view payload) {
   ByteReader in(payload);
   const VectorUpdate update = DecodeVector(in);
   if (!in.ok()) return Corrupt(now, link, "a VV that does not decode");
+  link.joining = (header.flags & kJoining) != 0;
   const bool first = !link.vector_seen;
   link.vector_seen = true;
   Peer& peer = peers_[link.peer.node];

@@ -39,7 +39,7 @@ void Replicator::Impl::Announce(Now now, const Address& address) {
 }
 
 void Replicator::Impl::Restore(Now now, const NodesFile& nodes) {
-  joining_ = nodes.joining;
+  joining_ = newcomer_ = nodes.joining;
   for (const Member& member : nodes.members) {
     host_.SawClock(member.version.clock);
     if (member.node == node_) {
@@ -93,7 +93,7 @@ void Replicator::Impl::Reset(Now now) {
   alarms_.clear();
   join_goal_ = {};
   half_state_ = false;
-  SetJoining(false);
+  SetJoining(false, false);
   joined_ = forgotten_ = fenced_ = reissued_ = reissued_host_ = false;
   node_ = host_.node_id();
   origin_ = host_.origin();

@@ -126,7 +126,7 @@ class Replicator::Impl {
   bool IsOver(const OriginId& origin) const;
   void FlushVectors(Now now);
   void SendVector(Now now, Link& link);
-  void OnVector(Now now, Link& link, std::string_view payload);
+  void OnVector(Now now, Link& link, const Header& header, std::string_view payload);
   void OnDelta(Now now, Link& link, const Header& header, std::string_view payload);
   ApplyOutcome ApplyDelta(Now now, Link& link, const crdt::Frame& frame, std::string_view bytes);
   void NoteRow(const crdt::Frame& frame);
@@ -166,7 +166,8 @@ class Replicator::Impl {
   void EndDonation(Link& link);
   void CheckJoined();
   bool Joining() const;
-  void SetJoining(bool joining);
+  void SetJoining(bool joining, bool as_newcomer);
+  bool OnlyNewcomersAreLeft() const;
 
   // --- report.cc
   void Note(bool warning, std::string text);
@@ -219,6 +220,7 @@ class Replicator::Impl {
   bool half_state_ = false;  // the host holds half of one: only another try helps
   std::size_t donations_ = 0;
   bool joining_ = false;
+  bool newcomer_ = false;  // and has come to a cluster that others were in
   bool joined_ = false;
   crdt::VersionVector join_goal_;  // what those had who were met while joining, when they were met
   bool forgotten_ = false;

@@ -232,25 +232,41 @@ void Replicator::Impl::EndDonation(Link& link) {
 // there.
 void Replicator::Impl::CheckJoined() {
   if (!joining_ || incoming_) return;
-  bool has_goal = true, has_all = true, any = false;
+  bool has_goal = true, has_all = true, any = false, newcomers = false;
   for (const auto& [origin, lsn] : join_goal_) has_goal = has_goal && Known(origin) >= lsn;
   for (const auto& [id, link] : links_) {
     if (!link->Up()) continue;
     if (!link->vector_seen) return;
-    any = true;
+    // It may not have the folds that others' resets build on; nor has, then, who has all of it.
+    newcomers = newcomers || link->joining;
+    any = any || !link->joining;
     for (const auto& [origin, lsn] : link->their_applied) has_all = has_all && Known(origin) >= lsn;
   }
+  if (newcomers && !any) any = OnlyNewcomersAreLeft();
   if (!any || (!has_goal && !has_all)) return;
-  SetJoining(false);
+  SetJoining(false, false);
   joined_ = !join_goal_.empty();
   join_goal_ = {};
   if (joined_) Note(false, "this node has everything that the others had when it joined them");
 }
 
-void Replicator::Impl::SetJoining(bool joining) {
-  if (joining_ == joining) return;
+// Then nobody has what they lack.
+bool Replicator::Impl::OnlyNewcomersAreLeft() const {
+  return std::all_of(members_.begin(), members_.end(), [&](const auto& item) {
+    const auto& [node, member] = item;
+    if (node == node_ || member.state == MemberState::kForgotten) return true;
+    return std::any_of(links_.begin(), links_.end(), [&](const auto& other) {
+      const Link& link = *other.second;
+      return link.Up() && link.joining && link.peer.node == node;
+    });
+  });
+}
+
+void Replicator::Impl::SetJoining(bool joining, bool as_newcomer) {
   joining_ = joining;
-  host_.JoiningChanged(joining);
+  if (newcomer_ == as_newcomer) return;
+  newcomer_ = as_newcomer;
+  host_.JoiningChanged(newcomer_);
 }
 
 // Ready is who has joined, and who has nobody to join: a first node is told of others that start
