@@ -89,9 +89,11 @@ void ClusterSimulation::Serve(std::size_t n) {
   if (node.Acknowledged()) {
     Life& life = lives_[n];
     ++result_.counts.acknowledged;
-    life.acknowledged_epoch = life.to_acknowledge_epoch;
-    if (!life.told_late) life.acknowledged = std::max(life.acknowledged, life.to_acknowledge);
-    if (life.has_record && life.acknowledged_epoch >= life.recorded_epoch) {
+    if (!life.told_late && life.to_acknowledge > 0) {
+      life.acknowledged = life.to_acknowledge;
+      life.acknowledged_epoch = life.to_acknowledge_epoch;
+    }
+    if (life.has_record && life.to_acknowledge_epoch >= life.recorded_epoch) {
       (life.told_late ? life.recorded_late : life.recorded) = life.to_acknowledge;
     }
   }
