@@ -202,6 +202,48 @@ TEST(Replicator, AJoinerTakesOverTheStateWhenFramesAreGone) {
   EXPECT_EQ(network.StatusOf(0).transfer.donated_total, 1U);
 }
 
+TEST(Replicator, WhoDiesWhileItJoinsIsStillJoiningAfterItsNextStart) {
+  TestNetwork network(27);
+  Settings settings = Quick();
+  settings.ring_bytes_max = 300;
+  settings.ring_bytes_kept = 100;
+  settings.link_bytes_max = 500;
+  network.Add(settings);
+  network.Add(settings);
+  for (int i = 0; i < 100; ++i) network.Increment(0);
+  network.nodes[0]->host->chunk_padding = 3'000;
+  network.bytes_per_step = 100;
+  network.Meet(1, 0);
+  EXPECT_TRUE(network.RunUntil(5'000, [&] { return network.StatusOf(1).transfer.receiving; }));
+  network.Stop(1);
+  network.Start(1);
+  EXPECT_TRUE(network.StatusOf(1).transfer.joining);
+  EXPECT_TRUE(network.RunUntil(20'000, [&] { return !network.StatusOf(1).transfer.joining; }));
+  EXPECT_EQ(network.nodes[1]->host->Total(), 100U);
+}
+
+// It may lack the folds that the resets of others build on.
+TEST(Replicator, WhoMeetsOnlyANewcomerIsStillJoining) {
+  TestNetwork network(28);
+  for (int i = 0; i < 3; ++i) network.Add(Quick());
+  network.Increment(0);
+  network.Meet(1, 0);
+  EXPECT_TRUE(network.RunUntil(2'000, [&] { return network.nodes[1]->host->Total() == 1; }));
+  network.Stop(1);
+  for (const std::size_t i : {1, 2}) {
+    network.Block(0, i, true);
+    network.Block(i, 0, true);
+  }
+  network.nodes[1]->disk.joining = true;
+  network.Start(1);
+  network.Meet(2, 1);
+  EXPECT_TRUE(network.RunUntil(5'000, [&] { return network.StatusOf(2).members == 3; }));
+  network.Run(1'000);
+  EXPECT_TRUE(network.StatusOf(2).transfer.joining);
+  network.Heal();
+  EXPECT_TRUE(network.RunUntil(20'000, [&] { return !network.StatusOf(2).transfer.joining; }));
+}
+
 TEST(Replicator, AStateIsGivenUpWhenTheDonorFailsAndAnotherIsAsked) {
   TestNetwork network(24);
   Settings settings = Quick();
