@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +15,30 @@ namespace jeton {
 // As strict as Redis' string2ll: an optional '-', then digits without a leading zero. No plus, no
 // blanks, no "-0", nothing beyond 64 bits.
 std::optional<std::int64_t> ParseInt64(std::string_view text);
+
+// Whether `text` stands at `other`, where as many bytes must be. Names of 8 to 32 bytes, nearly
+// all, take no call: pieces of 8 bytes, the last of which overlap.
+inline bool SameBytes(std::string_view text, const void* other) {
+  const char* a = text.data();
+  const auto* b = static_cast<const char*>(other);
+  const std::size_t size = text.size();
+  if (size < 8 || size > 32) return std::memcmp(a, b, size) == 0;
+  std::uint64_t different = 0;
+  const auto compare = [&](std::size_t at) {
+    std::uint64_t x;
+    std::uint64_t y;
+    std::memcpy(&x, a + at, 8);
+    std::memcpy(&y, b + at, 8);
+    different |= x ^ y;
+  };
+  compare(0);
+  compare(size - 8);
+  if (size > 16) {
+    compare(8);
+    compare(size - 16);
+  }
+  return different == 0;
+}
 
 // ASCII letters only; other bytes are compared as they are, whatever the locale.
 constexpr char ToLower(char c) {

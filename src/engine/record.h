@@ -15,6 +15,7 @@
 
 #include "base/decimal.h"
 #include "base/hash.h"
+#include "base/text.h"
 #include "base/time.h"
 #include "engine/slab.h"
 
@@ -74,8 +75,7 @@ class Record {
     return {reinterpret_cast<const char*>(bytes()) + NameOffset(), NameLength()};
   }
   [[gnu::always_inline]] bool HasName(std::string_view name_sought) const {
-    return NameLength() == name_sought.size() &&
-           SameBytes(bytes() + NameOffset(), name_sought.data(), name_sought.size());
+    return NameLength() == name_sought.size() && SameBytes(name_sought, bytes() + NameOffset());
   }
   std::uint64_t HashWith(std::uint64_t seed) const { return HashBytes(name(), seed); }
   std::size_t Size() const { return SizeOf(shape(), NameLength()); }
@@ -144,28 +144,6 @@ class Record {
   std::int64_t Integer() const {
     const int unused = 64 - (8 << form());  // a piece of a slab has 8 bytes here, whatever the form
     return static_cast<std::int64_t>(Load<std::uint64_t>(kHeader) << unused) >> unused;
-  }
-
-  // Names of 8 to 32 bytes, nearly all, without a call: pieces of 8 bytes, the last of which
-  // overlap.
-  static bool SameBytes(const void* left, const char* right, std::size_t size) {
-    const auto* a = static_cast<const char*>(left);
-    if (size < 8 || size > 32) return std::memcmp(a, right, size) == 0;
-    std::uint64_t different = 0;
-    const auto compare = [&](std::size_t at) {
-      std::uint64_t x;
-      std::uint64_t y;
-      std::memcpy(&x, a + at, 8);
-      std::memcpy(&y, right + at, 8);
-      different |= x ^ y;
-    };
-    compare(0);
-    compare(size - 8);
-    if (size > 16) {
-      compare(8);
-      compare(size - 16);
-    }
-    return different == 0;
   }
 
   template <typename T>

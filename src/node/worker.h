@@ -114,7 +114,8 @@ class Worker {
   bool Recognise(Connection& connection);
   void RecognisePeer(Connection& connection);
   void ParseResp(Connection& connection, Now now);
-  void AddRequest(Connection& connection, std::size_t first_argument, std::size_t input_end);
+  void AddRequest(Connection& connection, std::size_t first_argument, std::size_t input_end,
+                  const command::Command* command);
   const command::Command* CommandOf(std::span<const std::string_view> args) const;
   void ExecuteAll(Now now);
   void FetchSlots();

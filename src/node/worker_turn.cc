@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/text.h"
 #include "node/http_api.h"
 #include "node/node.h"
 #include "node/worker.h"
@@ -23,8 +24,38 @@ bool SameText(std::string_view a, std::string_view b) {
   std::uint32_t ends[2];
   std::memcpy(&ends[0], a.data() + a.size() - 4, 4);
   std::memcpy(&ends[1], b.data() + b.size() - 4, 4);
-  return ends[0] == ends[1] && (a.size() == 4 || a == b);
+  return ends[0] == ends[1] && SameBytes(a, b.data());
 }
+
+// A request of two arguments that was parsed: what one that differs in nothing but its name, and
+// not in the length of that, begins with. Nearly every request of a pipeline is like the one before
+// it.
+struct Pattern {
+  std::string_view head;  // up to the name; empty: none
+  std::string_view word;  // the first argument, in it
+  std::size_t name_size = 0;
+  const command::Command* command = nullptr;
+
+  // The size of the request at the front of `input` if it is such a one.
+  std::size_t Match(std::string_view input) const {
+    if (head.empty() || input.size() < head.size() + name_size + 2) return 0;
+    const char* end = input.data() + head.size() + name_size;
+    const bool same = SameBytes(head, input.data()) && end[0] == '\r' && end[1] == '\n';
+    return same ? head.size() + name_size + 2 : 0;
+  }
+
+  void Learn(std::string_view input, std::size_t size, std::span<const std::string_view> args,
+             const command::Command* its_command) {
+    // An inline command is a matter of blanks and quotes.
+    if (args.size() != 2 || input[0] != '*' || its_command == nullptr ||
+        its_command->first_key != 1)
+      return;
+    word = args[0];
+    name_size = args[1].size();
+    head = input.substr(0, size - name_size - 2);
+    command = its_command;
+  }
+};
 
 }  // namespace
 
@@ -89,24 +120,37 @@ void Worker::ParseResp(Connection& connection, Now now) {
   }
   const std::string_view input = connection.input();
   std::size_t position = 0;
+  Pattern pattern;
   for (std::size_t n = 0; n < kRequestsPerTurn; ++n) {
     if (requests_.size() == kBatch) {
       RunBatch(now);
       if (connection.dead || connection.close_when_sent || connection.Waits()) return;
     }
-    std::size_t consumed = 0;
     const std::size_t first_argument = arguments_.size();
-    const auto outcome = connection.parser.Next(input.substr(position), consumed, arguments_);
+    if (const std::size_t size = pattern.Match(input.substr(position)); size > 0) {
+      arguments_.push_back(pattern.word);
+      arguments_.push_back(input.substr(position + pattern.head.size(), pattern.name_size));
+      connection.parsed = position += size;
+      AddRequest(connection, first_argument, position, pattern.command);
+      continue;
+    }
+    std::size_t consumed = 0;
+    const std::string_view rest = input.substr(position);
+    const auto outcome = connection.parser.Next(rest, consumed, arguments_);
     position += consumed;
     connection.parsed = position;
     if (outcome == RespParser::Outcome::kNeedMore) return;
-    AddRequest(connection, first_argument, position);
+    const std::span args = std::span(arguments_).subspan(first_argument);
+    const command::Command* command = CommandOf(args);
+    AddRequest(connection, first_argument, position, command);
     if (outcome == RespParser::Outcome::kError) break;
+    pattern.Learn(rest, consumed, args, command);
   }
   Queue(connection);  // there may be more in its input
 }
 
-void Worker::AddRequest(Connection& connection, std::size_t first_argument, std::size_t input_end) {
+void Worker::AddRequest(Connection& connection, std::size_t first_argument, std::size_t input_end,
+                        const command::Command* command) {
   Request& request = requests_.emplace_back();
   request.connection = &connection;
   request.first_argument = static_cast<std::uint32_t>(first_argument);
@@ -115,11 +159,11 @@ void Worker::AddRequest(Connection& connection, std::size_t first_argument, std:
   engine::Key& key = keys_.emplace_back();
   if (request.argument_count == 0) return;
   const std::span args(arguments_.data() + first_argument, request.argument_count);
-  request.command = CommandOf(args);
-  if (request.command == nullptr || request.command->first_key <= 0 ||
-      static_cast<std::uint32_t>(request.command->first_key) >= request.argument_count)
+  request.command = command;
+  if (command == nullptr || command->first_key <= 0 ||
+      static_cast<std::uint32_t>(command->first_key) >= request.argument_count)
     return;
-  const std::string_view name = args[static_cast<std::size_t>(request.command->first_key)];
+  const std::string_view name = args[static_cast<std::size_t>(command->first_key)];
   if (requests_.size() > 1) {
     const engine::Key& before = keys_[keys_.size() - 2];
     if (before.hash != 0 && SameText(before.name, name)) {  // a hot counter, fetched already
@@ -131,11 +175,13 @@ void Worker::AddRequest(Connection& connection, std::size_t first_argument, std:
   if (keys_.size() - slots_fetched_ >= kFetchedAtOnce) FetchSlots();
 }
 
-// Most requests name the command of the one before.
+// Most requests name the command of the one before. Where that has a key there is no place for the
+// name of a subcommand, which would have to be looked up.
 const command::Command* Worker::CommandOf(std::span<const std::string_view> args) const {
-  if (requests_.size() > 1) {
-    const Request& before = requests_[requests_.size() - 2];
-    if (before.command != nullptr && before.command->subcommands.empty() &&
+  if (args.empty()) return nullptr;
+  if (!requests_.empty()) {
+    const Request& before = requests_.back();
+    if (before.command != nullptr && before.command->first_key == 1 &&
         SameText(arguments_[before.first_argument], args[0]))
       return before.command;
   }

@@ -151,6 +151,28 @@ class LimitsTest(harness.SystemTest):
             replies = [client.read() for _ in range(PIPELINE)]
         self.assert_counts(replies, PIPELINE)
 
+    def test_pipeline_of_requests_that_begin_alike(self) -> None:
+        """What the request before was taken for says nothing about a subcommand, a length or a line end."""
+        server = self.server()
+        with server.client() as client:
+            client.call("CLIENT", "SETNAME", "me")
+            identity = client.call("CLIENT", "ID")
+            for _ in range(3):
+                replies = client.pipeline([
+                    ("CLIENT", "ID"), ("CLIENT", "GETNAME"), ("CLIENT", "ID"), ("OBJECT", "HELP"),
+                    ("CONFIG", "GET", "port"), ("CONFIG", "HELP"), ("GET", "aaaa"), ("GET", "aaab"),
+                    ("SET", "aaaa", 5), ("GET", "aaaa"), ("GETDEL", "aaaa"), ("GET", "aaaa"), ("get", "aaab"),
+                    ("GET", "aaaab"), ("TTL", "aaaa"), ("DEL", "aaaa", "aaab"), ("DEL", "aaaa")])
+                self.assertEqual(replies[:3], [identity, "me", identity])
+                self.assertEqual(replies[4][:1], ["port"])
+                self.assertEqual(replies[6:8], ["0", "0"])
+                self.assertEqual(replies[9:], ["5", "5", "0", "0", "0", -2, 0, 0])
+        with server.client() as client:
+            client.send_raw(encode("INCR", "like") * 2 + b"*2\r\n$4\r\nINCR\r\n$4\r\nlike\nx")
+            self.assertEqual([client.read(), client.read()], ["1", "2"])
+            self.assertIn(b"Protocol error", self.assert_cut(client))
+        self.assert_serves(server)
+
     # replies that nobody reads
 
     def test_slow_reader_is_cut_off(self) -> None:
