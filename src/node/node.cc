@@ -16,7 +16,7 @@ namespace {
 // Names that one sweep of one partition takes, so that a flood of expiries is spread out.
 constexpr std::size_t kSweepMax = 1000;
 // Bytes of the log that upkeep leaves to the kernel, whatever the policy.
-constexpr std::uint64_t kUnsyncedMax = 8u << 20;
+constexpr std::uint64_t kUnsyncedMax = 4u << 20;
 
 // The payload of an ORIGIN record, docs/formats/log.md: the previous run, which this one takes
 // over.
@@ -321,6 +321,11 @@ void Node::CommitSoon() {
   } else {
     // The bytes are the kernel's when the reply leaves: a killed process loses nothing.
     (void)FlushLog(false);
+    // The worker that fills a segment has to sync it: it should not find all of it unsynced.
+    const std::uint64_t written = store_->log().bytes_written();
+    if (written - sync_asked_bytes_.load(std::memory_order_relaxed) < kUnsyncedMax) return;
+    sync_asked_bytes_.store(written, std::memory_order_relaxed);
+    environment_.wake_log();
   }
 }
 
@@ -328,6 +333,8 @@ void Node::CommitSoon() {
 
 void Node::Upkeep(Now now) {
   if (!ready()) return;
+  (void)store_->log()
+      .Prepare();  // without the mutex: nobody waits for it; WatchDisk tells of errors
   WatchDisk();
   DropExpiredAndIdle(now.wall_ms);
   if (!state_->loading.load()) command::TendTrees(*state_, *upkeep_unit_, now.wall_ms);
@@ -338,10 +345,6 @@ void Node::Upkeep(Now now) {
     if (log.appended_lsn() > log.durable_lsn()) environment_.wake_log();
   } else if (policy == command::FsyncPolicy::kEverySecond &&
              now.mono_ns - last_sync_ns_.load() >= kNsPerSecond) {
-    (void)FlushLog(true);
-  } else if (log.bytes_written() - synced_bytes_ >= kUnsyncedMax) {
-    // The worker that fills a segment has to sync it: it should not find all of it unsynced.
-    synced_bytes_ = log.bytes_written();
     (void)FlushLog(true);
   } else if (log.appended_lsn() > log.written_lsn()) {
     (void)FlushLog(false);

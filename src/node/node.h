@@ -173,8 +173,9 @@ class Node final : public command::Host, public command::LogSink {
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<engine::Unit> upkeep_unit_;
 
-  std::mutex flush_mutex_;          // one flusher at a time
-  std::uint64_t synced_bytes_ = 0;  // of the log, when Upkeep last found much to sync
+  std::mutex flush_mutex_;  // one flusher at a time
+  std::atomic<std::uint64_t> sync_asked_bytes_{
+      0};  // of the log, when a worker last found much to sync
   std::atomic<bool> ready_{false};
   bool restoring_ = false;  // the log is written although nobody is served yet
   std::atomic<bool> disk_failure_told_{false};

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +23,7 @@ namespace jeton::server {
 namespace {
 
 constexpr auto kUpkeepInterval = std::chrono::milliseconds(100);
+constexpr int kUpkeepNice = 10;
 constexpr auto kSnapshotPauseMax = std::chrono::milliseconds(10);  // between two of its slices
 
 Result<std::string> ReadTextFile(const std::string& path) {
@@ -294,6 +296,8 @@ void Server::RunUpkeep() {
   }
   StartPeers();
   logger_.Say(node::LogLevel::kNotice, "Ready to accept connections");
+  // Of this thread alone. Where cores are scarce a worker with requests goes before a snapshot.
+  (void)setpriority(PRIO_PROCESS, 0, kUpkeepNice);
   auto next_upkeep = std::chrono::steady_clock::now();
   std::unique_lock lock(upkeep_mutex_);
   while (!upkeep_stop_) {

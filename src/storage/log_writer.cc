@@ -26,8 +26,8 @@ LogWriter::LogWriter(Directory& directory, const LogOptions& options, const Orig
       options_(options),
       origin_(origin),
       seeds_(seeds),
-      next_seq_(seq),
-      current_seq_(seq) {
+      current_seq_(seq),
+      next_seq_(seq) {
   staged_.reserve(options.staged_bytes_max);
   pending_.reserve(options.staged_bytes_max);
 }
@@ -121,7 +121,7 @@ Status LogWriter::Flush(bool sync) {
     if (Status status = SyncCurrent(); !status) return status;
   }
   NoteSpace();
-  if (spares_.size() < options_.segments_ahead && HasSpace()) {
+  if (in_reserve_.load(std::memory_order_relaxed) == 0 && HasSpace()) {
     // No space for a spare is not this flush's failure: HasSpace() tells.
     Status status = TopUp();
     if (!status && status.error().kind != ErrorKind::kNoSpace) return status;
@@ -270,8 +270,18 @@ Status LogWriter::SealCurrent() {
   return {};
 }
 
+// With reserve_mutex_.
+void LogWriter::MovePrepared() {
+  for (Segment& segment : prepared_) spares_.push_back(std::move(segment));
+  prepared_.clear();
+}
+
 // Makes the next segment, of at least `size_min` bytes, the current one.
 Status LogWriter::StartSegment(std::uint64_t size_min) {
+  if (spares_.empty()) {
+    const std::lock_guard guard(reserve_mutex_);
+    MovePrepared();
+  }
   if (spares_.empty()) {
     Status status = TopUp();
     if (spares_.empty()) {
@@ -290,6 +300,7 @@ Status LogWriter::StartSegment(std::uint64_t size_min) {
   }
   current_ = std::make_unique<Segment>(std::move(next));
   spares_.erase(spares_.begin());
+  in_reserve_.fetch_sub(1, std::memory_order_relaxed);
   current_seq_.store(current_->seq, std::memory_order_release);
   return {};
 }
@@ -331,24 +342,41 @@ Result<LogWriter::Segment> LogWriter::AllocateSegment(std::uint64_t seq, std::ui
   return segment;
 }
 
-Status LogWriter::TopUp() {
-  while (spares_.size() < options_.segments_ahead) {
-    auto segment = AllocateSegment(next_seq_, options_.segment_size);
-    if (!segment) {
-      has_space_.store(false, std::memory_order_release);
-      if (segment.error().kind != ErrorKind::kNoSpace) return Fail(segment.error());
-      return segment.error();
-    }
-    spares_.push_back(std::move(*segment));
-    ++next_seq_;
+// Appends the next segment to the prepared ones. With reserve_mutex_.
+Status LogWriter::AllocateNext() {
+  auto segment = AllocateSegment(next_seq_, options_.segment_size);
+  if (!segment) {
+    has_space_.store(false, std::memory_order_release);
+    return segment.error().kind == ErrorKind::kNoSpace ? segment.error() : Fail(segment.error());
   }
-  has_space_.store(state() != State::kFailed, std::memory_order_release);
+  prepared_.push_back(std::move(*segment));
+  ++next_seq_;
+  in_reserve_.fetch_add(1, std::memory_order_relaxed);
   return {};
+}
+
+Status LogWriter::Prepare() {
+  if (in_reserve_.load(std::memory_order_relaxed) >= options_.segments_ahead) return {};
+  const std::lock_guard guard(reserve_mutex_);
+  if (state() != State::kOk || !HasSpace() ||
+      in_reserve_.load(std::memory_order_relaxed) >= options_.segments_ahead)
+    return {};  // a full disk is CheckSpace's business
+  return AllocateNext();
+}
+
+Status LogWriter::TopUp() {
+  const std::lock_guard guard(reserve_mutex_);
+  Status status;
+  while (status && in_reserve_.load(std::memory_order_relaxed) < options_.segments_ahead)
+    status = AllocateNext();
+  MovePrepared();
+  if (status) has_space_.store(state() != State::kFailed, std::memory_order_release);
+  return status;
 }
 
 bool LogWriter::CheckSpace() {
   if (state() == State::kFailed || closed_) return false;
-  if (state() == State::kOk && HasSpace()) return true;
+  if (state() == State::kOk && HasSpace()) return true;  // Prepare sees to the rest
   if (current_ && !RestoreAllocation()) return false;
   if (!TopUp()) return false;
   return NoteSpace();
@@ -361,7 +389,7 @@ Result<std::uint64_t> LogWriter::RotateForSnapshot() {
     if (Status status = SealCurrent(); !status) return status.error();
   }
   if (Status status = StartSegment(0); !status) return status.error();
-  if (HasSpace()) (void)TopUp();
+  if (HasSpace() && in_reserve_.load(std::memory_order_relaxed) == 0) (void)TopUp();
   if (state() == State::kFailed) return error();
   return current_->seq;
 }

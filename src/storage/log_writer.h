@@ -4,9 +4,11 @@
 // what is staged, writes it with one system call per segment, syncs if asked. COMMIT units that are
 // appended one after another between two flushes share one record and one LSN.
 //
-// Segments are allocated `segments_ahead` in advance. When that fails for lack of space HasSpace()
-// turns false: the caller then refuses new writes *before* it logs them. What is appended already,
-// and control records, still fit into the segments in reserve. CheckSpace() tries again.
+// Segments are allocated `segments_ahead` in advance: by Prepare, beside the thread that flushes,
+// or, when the last one in reserve is in use already, by a Flush that has to wait for the disk.
+// When that fails for lack of space HasSpace() turns false: the caller then refuses new writes
+// *before* it logs them. What is appended already, and control records, still fit into what is
+// allocated. CheckSpace() tries again.
 //
 // Errors are final: after a failed write or sync nothing more is written, because the kernel may
 // have dropped the dirty pages and a second sync would lie. The exception is a full disk: the
@@ -14,8 +16,8 @@
 // them.
 //
 // Threads: Append, staged_bytes, HasSpace, state and the *_lsn accessors: any thread. Flush,
-// PointToSync, RotateForSnapshot, CheckSpace, Close: one thread at a time. SyncUpTo and TrimBefore:
-// any thread.
+// PointToSync, RotateForSnapshot, CheckSpace, Close: one thread at a time. Prepare, SyncUpTo and
+// TrimBefore: any thread.
 #pragma once
 
 #include <atomic>
@@ -109,6 +111,10 @@ class LogWriter {
   // snapshot whose scan starts now needs the log from that segment on.
   Result<std::uint64_t> RotateForSnapshot();
 
+  // Allocates a segment if one is missing in reserve, so that no Flush has to. Call it on every
+  // tick.
+  Status Prepare();
+
   // Removes the segments below `seq`; never the current one.
   Status TrimBefore(std::uint64_t seq);
 
@@ -161,6 +167,8 @@ class LogWriter {
   Status SyncFile(File& file, Lsn written);
   Result<Segment> AllocateSegment(std::uint64_t seq, std::uint64_t size);
   Status TopUp();
+  Status AllocateNext();
+  void MovePrepared();
   Error Fail(const Error& cause);
   Error Full(const Error& cause);
   bool NoteSpace();
@@ -182,10 +190,16 @@ class LogWriter {
   std::string pending_;             // taken from staged_, being written
   std::size_t pending_offset_ = 0;  // what of it is written
   std::unique_ptr<Segment> current_;
-  std::uint64_t next_seq_;       // of the first spare
   std::vector<Segment> spares_;  // ascending
   bool closed_ = false;
   std::atomic<std::uint64_t> current_seq_;
+
+  // The segments behind the spares. Held while one is allocated; nobody else's lock is taken then
+  // but lock_.
+  std::mutex reserve_mutex_;
+  std::uint64_t next_seq_;                  // the first that is not allocated
+  std::vector<Segment> prepared_;           // ascending, behind the spares
+  std::atomic<std::size_t> in_reserve_{0};  // spares and prepared ones
   std::atomic<Lsn> written_lsn_{0};
   // One sync at a time: the kernel tells an error once, and whoever is second must know of it.
   std::mutex sync_mutex_;
