@@ -249,6 +249,10 @@ KeyRecord::Index KeyRecord::LowerBound(Bucket bucket) const {
   const Bucket newest = BucketAt(n - 1);
   if (bucket >= newest) return bucket > newest ? n : n - 1;
   if (bucket <= base()) return 0;
+  // Days follow each other without a gap in most keys: then it is as far back as it is long ago.
+  const std::uint64_t ago = Distance(bucket, newest);
+  if (ago < n && BucketAt(n - 1 - static_cast<Index>(ago)) == bucket)
+    return n - 1 - static_cast<Index>(ago);
   const std::uint8_t* buckets = bytes() + BucketsOffset();
   const std::uint64_t distance = Distance(base(), bucket);
   switch (bucket_code()) {
