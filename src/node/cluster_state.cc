@@ -229,6 +229,11 @@ std::string Cluster::CutForSnapshot() {
 
 Result<replication::StateStart> Cluster::StateBegin(const NodeId& receiver) {
   if (!replica_ || receiving_) return Error{ErrorKind::kUnavailable, "it is loading itself"};
+  // What the peer would know of this run the next one may not find on the disk, not even that there
+  // are peers: then it would count all of it again as its own.
+  if (node_.store().log().state() == LogWriter::State::kFailed) {
+    return Error{ErrorKind::kUnavailable, "its disk has failed"};
+  }
   const std::lock_guard turn(node_.state().turn_lock);
   CutLazy();
   CutFrame(false);
