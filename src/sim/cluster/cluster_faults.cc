@@ -30,7 +30,12 @@ void ClusterSimulation::Start(std::size_t n) {
         (node.replica() == nullptr
              ? ", alone"
              : ", one of " + std::to_string(node.replica()->members().size())));
-  if (before >= 0 && node.replica() != nullptr) {
+  const crdt::VersionVector vector = KnownVector(n);
+  // The disk may have failed before it heard that there are peers: then it had no peers either.
+  const bool was_alone =
+      life.failed && std::all_of(vector.begin(), vector.end(),
+                                 [&](const auto& item) { return item.first == node.origin(); });
+  if (before >= 0 && node.replica() != nullptr && !was_alone) {
     const OriginId& old = ledger_.IdOf(static_cast<std::size_t>(before));
     // What a FLUSHALL somewhere else has swept away is in no frame.
     const std::uint64_t epoch = node.replica()->epoch();
@@ -53,7 +58,7 @@ void ClusterSimulation::Start(std::size_t n) {
   if (before >= 0 && node.replica() != nullptr) CheckRows(n);
   life.acknowledged = life.to_acknowledge = 0;
   life.recorded = life.recorded_late = 0;
-  life.excused = false;
+  life.excused = life.failed = false;
   if (life.joined && KnowsNobody(n)) Join(n);
   Check(n, "a start");
 }
@@ -65,6 +70,7 @@ void ClusterSimulation::Crash(std::size_t n) {
   Life& life = lives_[n];
   // Without a sync before replies a power loss may take some, and so may a failed sync.
   const bool failed = node.node().state().disk_failed.load();
+  life.failed = failed;
   if ((power || failed) && !node.node().sync_before_reply()) life.excused = true;
   ++result_.counts.crashes;
   Event(NameOf(n) + (power ? " loses its power" : " dies"));

@@ -50,6 +50,7 @@ class ClusterSimulation {
     MonoNs next_tick = 0;
     WallMs skew = 0;
     bool excused = false;  // its disk was set back
+    bool failed = false;   // its disk, before it died
     std::optional<SimDisk::Image> image;
     Seen seen;
   };
