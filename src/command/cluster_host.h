@@ -82,6 +82,13 @@ struct ClusterStatus {
   std::uint64_t digests_equal = 0;
   std::uint64_t divergences = 0;  // digests that were not: must stay 0
 
+  // A node that was forgotten and has come back: none, joining, waiting, adding, failed; and what
+  // of its former life was added.
+  std::string rejoin = "none";
+  std::uint64_t reinjected_counters = 0;
+  Decimal reinjected_amount = {};
+  std::uint64_t log_segments_lost = 0;
+
   std::uint64_t prediction_hits = 0, prediction_misses = 0;
   double prediction_error = 0;  // mean of |predicted - real| at arrival
 

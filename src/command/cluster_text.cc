@@ -152,6 +152,10 @@ std::string ClusterSectionText(const ClusterStatus& status, const std::string& o
   for (std::size_t i = 0; i < status.alarms.size(); ++i) {
     Line(text, fmt::format("cluster_alarm{}", i), status.alarms[i]);
   }
+  Line(text, "cluster_rejoin", status.rejoin);
+  Line(text, "cluster_reinjected_counters", status.reinjected_counters);
+  Line(text, "cluster_reinjected_amount", status.reinjected_amount.ToString());
+  Line(text, "cluster_log_segments_lost", status.log_segments_lost);
   Line(text, "prediction_hits", status.prediction_hits);
   Line(text, "prediction_misses", status.prediction_misses);
   Line(text, "prediction_error", fmt::format("{}", status.prediction_error));

@@ -75,6 +75,8 @@ struct Values {
   std::int64_t cluster_ring_size = 64LL << 20;   // bytes
   std::int64_t cluster_frame_interval = 10;      // ms
   std::int64_t cluster_digest_interval = 60000;  // ms; 0: never
+  bool rejoin_auto = true;                       // "rejoin auto|manual"
+  std::int64_t rejoin_log_size = 256LL << 20;    // bytes
   // counters
   Decimal default_precision = 0;
   std::int64_t history_size = 10;

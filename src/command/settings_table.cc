@@ -404,6 +404,11 @@ std::vector<SettingEntry> MakeTable() {
               "milliseconds between comparisons of what the nodes have, in quiet times; 0: never"),
       Bytes("cluster-ring-size", &Values::cluster_ring_size, 1 << 20, kBufferHigh, kRunTime,
             "bytes of recent changes that are kept in memory for nodes that lag"),
+      Either("rejoin", &Values::rejoin_auto, "auto", "manual", kRunTime,
+             "whether a node that the others have forgotten starts again as a new member and adds "
+             "what only it has counted"),
+      Bytes("rejoin-log-size", &Values::rejoin_log_size, 0, kBufferHigh, kRunTime,
+            "bytes of the log that are kept for that, as long as some node lacks what is in them"),
       // counters
       DefaultPrecision(),
       Integer("history-size", &Values::history_size, 1, 1000, kRunTime,

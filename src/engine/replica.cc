@@ -211,11 +211,11 @@ void Replica::Add(const Key& key, const Decimal& value, const Decimal& delta, st
   }
   SharedCell* shared = FindCounter(key);
   if (shared == nullptr && own_ == home_ && (!ever_freed_ || ViewOf(key))) {
-    writer.WriteEntry(cell, epoch_, false, 0, value, log);
+    writer.WriteEntry(cell, epoch_, false, 0, value, log, false, 0, delta);
   } else {
     if (shared == nullptr) shared = &MakeCounter(key);
     const crdt::Entry entry = AddOwn(At(key), *shared, delta);
-    writer.WriteEntry(cell, epoch_, false, entry.birth, entry.sum, log);
+    writer.WriteEntry(cell, epoch_, false, entry.birth, entry.sum, log, false, 0, delta);
   }
   MarkDirty(cell, key);
 }
@@ -236,7 +236,7 @@ void Replica::AddInteger(const Key& key, std::int64_t value, std::int64_t delta,
   } else if (!eager || own_ != home_) {
     return Add(key, value, delta, log);
   }
-  SharedWriter::WriteInteger(key.name, epoch_, birth, sum, log);
+  SharedWriter::WriteInteger(key.name, epoch_, birth, sum, delta, log);
   MarkDirty({.name = key.name}, key, name);
 }
 
@@ -373,11 +373,11 @@ void Replica::AddToBucket(const Key& key, const Tree& tree, const TreeKey& tree_
   SharedWriter writer(origins_, false);
   const auto view = tree.Find(tree_key);
   if (found == nullptr && own_ == home_ && (!ever_freed_ || (view && view->At(bucket)))) {
-    writer.WriteEntry(cell, epoch_, false, 0, value, log);
+    writer.WriteEntry(cell, epoch_, false, 0, value, log, false, 0, delta);
   } else {
     if (found == nullptr) found = &MakeBucket(key, MakeTree(key), text, bucket);
     const crdt::Entry entry = AddOwn(At(key), *found, delta);
-    writer.WriteEntry(cell, epoch_, false, entry.birth, entry.sum, log);
+    writer.WriteEntry(cell, epoch_, false, entry.birth, entry.sum, log, false, 0, delta);
   }
   MarkDirty(cell, key);
 }

@@ -171,6 +171,7 @@ class Replica {
     forgotten_ = std::move(forgotten);
   }
   const std::vector<NodeId>& members() const { return members_; }
+  const std::vector<NodeId>& forgotten() const { return forgotten_; }
   bool IsStable(const crdt::VersionVector& vector) const;
   // A member that holds up what could be freed, if one does.
   std::optional<NodeId> BlockedBy() const;

@@ -69,7 +69,7 @@ void Replica::AddLazy(const Key& key, const Decimal& precision, const Decimal& d
   LazyCell& lazy = MakeLazy(key, old ? old->sum : Decimal(0));
   const crdt::Entry entry = AddTo(lazy_, At(key), shared, delta);
   SharedWriter(origins_, false)
-      .WriteEntry({.name = key.name}, epoch_, false, entry.birth, entry.sum, log, true);
+      .WriteEntry({.name = key.name}, epoch_, false, entry.birth, entry.sum, log, true, 0, delta);
   lazy_used_.store(true, std::memory_order_relaxed);
   const MonoNs now = mono_now_.load(std::memory_order_relaxed);
   if (!lazy.dirty()) dirty_lazy_.fetch_add(1, std::memory_order_relaxed);

@@ -16,15 +16,18 @@ constexpr std::size_t kTextMax = kMaxNameBytes;
 constexpr std::size_t kZoneMax = 256;
 constexpr std::uint64_t kListMax = crdt::OriginTable::kMax;
 
-enum Flags : std::uint8_t {
-  kInTree = 1,
-  kGone = 2,
-  kHasBirth = 4,
-  kPresent = 8,
-  kExists = 16,
-  kLazy = 32,
-  kHasRate = 64
-};
+// Flags.
+constexpr unsigned kInTree = 1;
+constexpr unsigned kGone = 2;
+constexpr unsigned kHasBirth = 4;
+constexpr unsigned kPresent = 8;
+constexpr unsigned kExists = 16;
+constexpr unsigned kLazy = 32;
+constexpr unsigned kHasRate = 64;
+constexpr unsigned kHasDelta = 128;
+
+// In an entry, which is present anyway: one was added, and so it is not written.
+constexpr unsigned kAddedOne = kPresent;
 
 std::size_t SharedPrefix(std::string_view a, std::string_view b) {
   const std::size_t size = std::min(a.size(), b.size());
@@ -124,25 +127,29 @@ void SharedWriter::PutState(const crdt::Cell& state, std::string& out) {
 }
 
 void SharedWriter::WriteEntry(const CellName& cell, std::uint64_t epoch, bool gone, Lsn birth,
-                              const Decimal& sum, std::string& out, bool lazy, float rate) {
+                              const Decimal& sum, std::string& out, bool lazy, float rate,
+                              const Decimal& delta) {
+  const unsigned added = delta.IsZero() ? 0u : delta == Decimal(1) ? kAddedOne : kHasDelta;
   out.push_back(static_cast<char>(SharedType::kEntry));
-  out.push_back(static_cast<char>((cell.in_tree ? kInTree : 0) | (gone ? kGone : 0) |
-                                  (birth != 0 ? kHasBirth : 0) | (lazy ? kLazy : 0) |
-                                  (rate != 0 ? kHasRate : 0)));
+  out.push_back(static_cast<char>((cell.in_tree ? kInTree : 0u) | (gone ? kGone : 0u) |
+                                  (birth != 0 ? kHasBirth : 0u) | (lazy ? kLazy : 0u) |
+                                  (rate != 0 ? kHasRate : 0u) | added));
   if (!with_dictionary_) PutVarint(out, epoch);
   PutName(cell, out);
   if (birth != 0) PutVarint(out, birth);
   if (!gone) sum.EncodeTo(out);
   if (rate != 0) PutFixed(out, std::bit_cast<std::uint32_t>(rate));
+  if (added == kHasDelta) delta.EncodeTo(out);
 }
 
 void SharedWriter::WriteInteger(std::string_view name, std::uint64_t epoch, Lsn birth,
-                                std::int64_t sum, std::string& out) {
+                                std::int64_t sum, std::int64_t delta, std::string& out) {
   constexpr std::size_t kShortName = 0x7f;  // its length is one byte
   constexpr std::size_t kVarint = 10;
-  char bytes[4 + kShortName + 2 * kVarint + Decimal::kMaxEncodedInteger];
+  char bytes[4 + kShortName + 2 * kVarint + 2 * Decimal::kMaxEncodedInteger];
+  const unsigned added = delta == 0 ? 0u : delta == 1 ? kAddedOne : kHasDelta;
   bytes[0] = static_cast<char>(SharedType::kEntry);
-  bytes[1] = static_cast<char>(birth != 0 ? kHasBirth : 0);
+  bytes[1] = static_cast<char>((birth != 0 ? kHasBirth : 0u) | added);
   char* end = PutVarintAt(bytes + 2, epoch);
   *end++ = 0;  // the name is whole
   end = PutVarintAt(end, name.size());
@@ -157,13 +164,14 @@ void SharedWriter::WriteInteger(std::string_view name, std::uint64_t epoch, Lsn 
   }
   if (birth != 0) end = PutVarintAt(end, birth);
   end = Decimal::EncodeInteger(sum, end);
+  if (added == kHasDelta) end = Decimal::EncodeInteger(delta, end);
   out.append(bytes, static_cast<std::size_t>(end - bytes));
 }
 
 void SharedWriter::WriteCell(const CellName& cell, std::uint64_t epoch, const crdt::Cell& state,
                              std::string& out) {
   out.push_back(static_cast<char>(SharedType::kCell));
-  out.push_back(static_cast<char>(cell.in_tree ? kInTree : 0));
+  out.push_back(static_cast<char>(cell.in_tree ? kInTree : 0u));
   PutVarint(out, epoch);
   PutName(cell, out);
   PutState(state, out);
@@ -171,20 +179,20 @@ void SharedWriter::WriteCell(const CellName& cell, std::uint64_t epoch, const cr
 
 void SharedWriter::Write(const SharedMutation& mutation, std::string& out) {
   const CellName& cell = mutation.cell;
-  const unsigned in_tree = cell.in_tree ? kInTree : 0;
+  const unsigned in_tree = cell.in_tree ? kInTree : 0u;
   if (mutation.type == SharedType::kEntry) {
     return WriteEntry(cell, mutation.epoch, mutation.gone, mutation.birth, mutation.sum, out,
-                      mutation.lazy, mutation.rate);
+                      mutation.lazy, mutation.rate, mutation.delta);
   }
   if (mutation.type == SharedType::kCell) {
     return WriteCell(cell, mutation.epoch, mutation.state, out);
   }
   out.push_back(static_cast<char>(mutation.type));
   const unsigned present =
-      mutation.type == SharedType::kReset && mutation.observation.set.present ? kPresent : 0;
+      mutation.type == SharedType::kReset && mutation.observation.set.present ? kPresent : 0u;
   const bool is_tree = mutation.type == SharedType::kTree;
-  const unsigned exists = (is_tree && mutation.tree.exists ? static_cast<unsigned>(kExists) : 0u) |
-                          (is_tree && mutation.gone ? static_cast<unsigned>(kGone) : 0u);
+  const unsigned exists =
+      (is_tree && mutation.tree.exists ? kExists : 0u) | (is_tree && mutation.gone ? kGone : 0u);
   out.push_back(static_cast<char>(in_tree | present | exists));
   PutVarint(out, mutation.epoch);
   switch (mutation.type) {
@@ -318,7 +326,7 @@ bool SharedReader::ReadCounter(ByteReader& in, CounterEntry& entry) {
   const auto type = static_cast<std::uint8_t>(in.Position()[0]);
   const auto flags = static_cast<std::uint8_t>(in.Position()[1]);
   if (type != static_cast<std::uint8_t>(SharedType::kEntry)) return false;
-  if ((flags & ~static_cast<unsigned>(kHasBirth)) != 0) return false;
+  if ((flags & ~kHasBirth) != 0) return false;
   (void)in.Take(2);
   entry.name = GetText(in, last_name_);
   entry.birth = (flags & kHasBirth) != 0 ? in.Varint() : 0;
@@ -332,14 +340,17 @@ void SharedReader::Read(ByteReader& in, SharedMutation& mutation) {
     mutation.epoch = 0;
     mutation.gone = mutation.lazy = false;
     mutation.birth = 0;
-    mutation.sum = 0;
+    mutation.sum = mutation.delta = 0;
     mutation.rate = 0;
   } else {
     mutation = {};
   }
   const auto type = in.Fixed<std::uint8_t>();
   const auto flags = in.Fixed<std::uint8_t>();
-  if (type < 6 || type > (dictionary_ == nullptr ? 15 : 16) || flags >= 128) in.Fail();
+  const bool may_have_delta =
+      dictionary_ == nullptr && type == static_cast<std::uint8_t>(SharedType::kEntry);
+  if (type < 6 || type > (dictionary_ == nullptr ? 15 : 16)) in.Fail();
+  if ((flags & kHasDelta) != 0 && !may_have_delta) in.Fail();
   mutation.type = static_cast<SharedType>(type);
   mutation.cell.in_tree = (flags & kInTree) != 0;
   if (mutation.type != SharedType::kEntry || dictionary_ == nullptr) mutation.epoch = in.Varint();
@@ -360,6 +371,8 @@ void SharedReader::Read(ByteReader& in, SharedMutation& mutation) {
       mutation.lazy = (flags & kLazy) != 0;
       if ((flags & kHasRate) != 0) mutation.rate = std::bit_cast<float>(in.Fixed<std::uint32_t>());
       if (!std::isfinite(mutation.rate)) in.Fail();
+      if (may_have_delta && (flags & kAddedOne) != 0) mutation.delta = 1;
+      if ((flags & kHasDelta) != 0) mutation.delta = Decimal::Decode(in);
       break;
     case SharedType::kTree:
       mutation.cell.name = GetText(in, last_name_);

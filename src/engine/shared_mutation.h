@@ -66,8 +66,9 @@ struct SharedMutation {
   bool gone = false;
   Lsn birth = 0;
   Decimal sum = {};
-  bool lazy = false;  // of the lazy origin (own log only: a frame is of one origin)
-  float rate = 0;     // how much it grows in a second, as its owner sees it (lazy frames only)
+  bool lazy = false;   // of the lazy origin (own log only: a frame is of one origin)
+  float rate = 0;      // how much it grows in a second, as its owner sees it (lazy frames only)
+  Decimal delta = {};  // what was added just now, 0 if nothing was (own log only; for audit)
   // kReset; the version's origin is the log's
   crdt::Observation observation = {};
   // kAttribute
@@ -93,10 +94,11 @@ class SharedWriter {
 
   void Write(const SharedMutation& mutation, std::string& out);
   void WriteEntry(const CellName& cell, std::uint64_t epoch, bool gone, Lsn birth,
-                  const Decimal& sum, std::string& out, bool lazy = false, float rate = 0);
+                  const Decimal& sum, std::string& out, bool lazy = false, float rate = 0,
+                  const Decimal& delta = {});
   // The same for a counter with an integer, as in a log.
   static void WriteInteger(std::string_view name, std::uint64_t epoch, Lsn birth, std::int64_t sum,
-                           std::string& out);
+                           std::int64_t delta, std::string& out);
   void WriteCell(const CellName& cell, std::uint64_t epoch, const crdt::Cell& state,
                  std::string& out);
   // The ids that the dictionary numbers refer to, in order.

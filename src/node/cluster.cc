@@ -382,6 +382,7 @@ void Cluster::Tick(Now now) {
   CutIfDue(now);
   PublishSafe(now);
   Tend(now);
+  TickRejoin(now);
   PublishSafe(now);
   ShrinkKept();
   TickDigest(now);

@@ -30,10 +30,12 @@
 #include "engine/replica.h"
 #include "node/kept_frames.h"
 #include "node/peer_driver.h"
+#include "node/rejoin.h"
 #include "node/steady_digest.h"
 #include "replication/host.h"
 #include "replication/replicator.h"
 #include "storage/log_reader.h"
+#include "storage/store.h"
 
 namespace jeton::engine {
 class Loader;
@@ -100,6 +102,13 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   std::string CutForSnapshot();  // the vector for the snapshot's head
   // The frames that some member may still need, as records of kFramePartition.
   std::vector<std::string> FrameRecords() const;
+  // What of the log is kept although no snapshot needs it; to be asked with the TurnLock held.
+  LogNeeds NeedsOfLog() const;
+
+  // Clients are not served before the node has joined the others again.
+  bool awaiting_join() const { return awaiting_join_; }
+  // A former life of the node is still there.
+  bool rejoins() const { return rejoin_ != nullptr; }
 
   // ---- command::ClusterHost
   std::shared_ptr<const command::ClusterStatus> status() const override;
@@ -130,7 +139,8 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   void MembersChanged(const std::vector<replication::Member>& members) override;
   void JoiningChanged(bool joining) override;
   void ForgetMember(const NodeId& node, const std::vector<OriginId>& origins) override;
-  void WeWereForgotten(const crdt::VersionVector& finals) override;
+  void WeWereForgotten(const replication::Forgetter& by,
+                       const crdt::VersionVector& finals) override;
   void WeWereFenced(Lsn known_to_peers) override;
   std::uint64_t NextClock(Now now) override;
   void SawClock(std::uint64_t clock) override;
@@ -246,6 +256,23 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   void SayEvents();
   Status WriteNodes();
   void FillStateChunk(Donation& donation, std::size_t bytes_max, std::string& out);
+  // cluster_rejoin.cc
+  enum class RejoinState : std::uint8_t { kNone, kJoining, kWaiting, kAdding, kFailed };
+  bool RejoinsBySetting() const;
+  Result<TailFacts> FactsOfOwnTail(const crdt::VersionVector& finals);
+  void AlarmForgotten(const crdt::VersionVector& finals, std::string_view what_to_do);
+  void SetAside(const replication::Forgetter& by);
+  Status LoadRejoin(Now now);
+  void NoteInjected(const engine::Injected& injected);
+  std::string InjectedRecord() const;
+  bool RestoreInjected(std::string_view record);
+  void TickRejoin(Now now);
+  void SeeWhetherJoined(Now now);
+  void SeeWhetherFinal();
+  void AddSomeOfTail(Now now);
+  void EndRejoin();
+  void FailRejoin(const Error& error);
+  std::optional<Lsn> LackedAbove(const OriginId& origin) const;
   Status LoadRecord(std::string_view record, engine::Loader& loader, WallMs now);
 
   Node& node_;
@@ -260,6 +287,17 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   bool receiving_ = false;   // a state is being copied
   bool fenced_ = false;
   std::string forgotten_alarm_;
+  crdt::VersionVector forgotten_finals_;  // that the alarm was made with
+  bool set_aside_ = false;                // this life ends; the next start is that of a new member
+  std::unique_ptr<Rejoin> rejoin_;        // null: there is no former life
+  RejoinState rejoin_state_ = RejoinState::kNone;
+  std::atomic<bool> awaiting_join_{false};
+  std::string rejoin_alarm_;
+  MonoNs last_rejoin_ = 0;
+  // Up to where each former run was added; and how much, in all. Written under the TurnLock.
+  engine::OwnTail::Finals injected_;
+  std::uint64_t injected_cells_ = 0;
+  Decimal injected_amount_;
   replication::Address announced_;
   Now now_;                    // of the last call of the peer loop
   bool recovering_ = true;     // there is no log to write yet

@@ -178,6 +178,7 @@ std::shared_ptr<const std::string> Cluster::OldFrame(const OriginId& origin, Lsn
 std::vector<std::string> Cluster::FrameRecords() const {
   std::vector<std::string> records;
   if (!replica_) return records;
+  if (!injected_.empty()) records.push_back(InjectedRecord());
   const std::lock_guard guard(frames_mutex_);
   for (const auto& [origin, frames] : kept_.origins()) {
     const Lsn known = EverybodyHas(origin);

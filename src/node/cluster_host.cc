@@ -238,14 +238,6 @@ void Cluster::ForgetMember(const NodeId&, const std::vector<OriginId>& origins) 
   node_.CommitSoon();
 }
 
-void Cluster::WeWereForgotten(const crdt::VersionVector&) {
-  if (!forgotten_alarm_.empty()) return;
-  forgotten_alarm_ =
-      "the other nodes have forgotten this one: what it has counted since is only here; CLUSTER "
-      "RESET makes it a node of its own";
-  node_.Say(LogLevel::kWarning, "Alarm: " + forgotten_alarm_);
-}
-
 void Cluster::WeWereFenced(Lsn known_to_peers) {
   if (fenced_) return;
   fenced_ = true;

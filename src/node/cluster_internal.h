@@ -2,12 +2,15 @@
 #pragma once
 
 #include "base/time.h"
+#include "engine/log_control.h"
 
 namespace jeton::node {
 
-// The first byte of a CONTROL record: what the node is from there on (docs/formats/log.md).
-constexpr char kClusteredControl = 1;  // then varints: see Cluster::ActivateLocked
-constexpr char kAloneControl = 2;
+using engine::kAloneControl;
+using engine::kClusteredControl;
+
+// The first byte of a record of a snapshot, in kFramePartition: engine::Injected of each run.
+constexpr char kInjectedRecord = '\xfc';
 
 constexpr const char* kNodesFile = "nodes";
 

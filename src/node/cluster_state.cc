@@ -21,8 +21,8 @@ constexpr std::size_t kSliceBytes = 16 * 1024;
 // ---- recovery
 
 bool Cluster::IsClusterRecord(std::string_view record) {
-  return !record.empty() &&
-         (record.front() == kFrameRecord || engine::SharedReader::IsShared(ByteReader(record)));
+  return !record.empty() && (record.front() == kFrameRecord || record.front() == kInjectedRecord ||
+                             engine::SharedReader::IsShared(ByteReader(record)));
 }
 
 // Workers refuse requests while all this is loaded, but prefetch their keys, also here.
@@ -38,12 +38,16 @@ void Cluster::RestoreReset() {
   node_.keyspace().set_replica(nullptr);
   replica_.reset();
   tails_.clear();
+  injected_.clear();
   const std::lock_guard guard(frames_mutex_);
   kept_.Clear();
 }
 
 Status Cluster::RestoreRecord(std::string_view record, WallMs now) {
   if (!replica_) return kNotDecoded;
+  if (record.front() == kInjectedRecord) {
+    return RestoreInjected(record) ? Status() : Status(kNotDecoded);
+  }
   if (record.front() != kFrameRecord) {
     return replica_->LoadState(record, now) ? Status() : Status(kNotDecoded);
   }
@@ -57,7 +61,10 @@ Status Cluster::RestoreRecord(std::string_view record, WallMs now) {
 Result<bool> Cluster::ReplayRecord(const LogRecord& record, WallMs now) {
   if (!replica_ && record.type != RecordType::kControl) return false;
   const std::lock_guard turn(node_.state().turn_lock);
-  if (record.type == RecordType::kControl) {
+  const auto injected =
+      record.type == RecordType::kControl ? engine::DecodeInjected(record.payload) : std::nullopt;
+  if (injected && !replica_) return kNotDecoded;
+  if (record.type == RecordType::kControl && !injected) {
     ByteReader in(record.payload);
     const char kind = in.Fixed<char>();
     if (kind == kClusteredControl) {
@@ -84,6 +91,9 @@ Result<bool> Cluster::ReplayRecord(const LogRecord& record, WallMs now) {
   replayed_ = record.lsn;
   if (record.type == RecordType::kCommit) {
     if (!replica_->Replay(record.payload, record.lsn, now)) return kNotDecoded;
+  } else if (injected) {
+    if (!replica_->Replay(injected->unit, record.lsn, now)) return kNotDecoded;
+    NoteInjected(*injected);
   } else if (record.type == RecordType::kFrame) {
     ByteReader in(record.payload);
     const crdt::Frame frame = crdt::DecodeFrame(in);
@@ -197,6 +207,8 @@ Status Cluster::Start(Now now) {
                  "bring it back, or start with an empty folder and join again"};
   }
   replicator_->Announce(now, announced_);
+  if (Status loaded = LoadRejoin(now); !loaded) return loaded;
+  joins = joins || awaiting_join_;
   if (joins && members_.size() <= 1) {
     // Until the first Tick knows better.
     auto status = std::make_shared<command::ClusterStatus>(*status_);
@@ -313,7 +325,7 @@ void Cluster::StateEnd(std::uint64_t handle) {
 
 void Cluster::HoldWrites(bool hold) {
   // Memory that holds half of a state serves nobody.
-  node_.state().loading.store(hold || receiving_);
+  node_.state().loading.store(hold || receiving_ || awaiting_join_);
   if (!hold || receiving_ || !replica_) return;
   node_.CancelSnapshot("the state of a peer will be copied");
   {
@@ -403,6 +415,7 @@ Status Cluster::FinishState(const crdt::VersionVector& end) {
   replica_->AddFoldedTo(durable_);
   RefreshVectors();
   receiving_ = false;
+  awaiting_join_ = false;
   node_.state().loading.store(false);
   return {};
 }

@@ -161,7 +161,8 @@ void Cluster::PublishStatus(Now now) {
   status->consistent = known.consistent;
   status->staleness_ms = known.staleness_ms;
   for (const NodeId& node : known.lagging) status->missing_nodes.push_back(HexOf(node));
-  status->copying_state = known.transfer.receiving || known.transfer.joining || receiving_;
+  status->copying_state =
+      known.transfer.receiving || known.transfer.joining || receiving_ || awaiting_join_;
   status->state_bytes_done = known.transfer.bytes;
   if (replica_) {
     if (const auto blocking = replica_->BlockedBy()) {
@@ -171,6 +172,19 @@ void Cluster::PublishStatus(Now now) {
   status->alarms = known.alarms;
   if (!forgotten_alarm_.empty()) status->alarms.push_back(forgotten_alarm_);
   if (!frames_alarm_.empty()) status->alarms.push_back(frames_alarm_);
+  if (!rejoin_alarm_.empty()) status->alarms.push_back(rejoin_alarm_);
+  const std::uint64_t lost = node_.store().segments_lost();
+  if (lost > 0) {
+    status->alarms.push_back(std::to_string(lost) +
+                             " segments of the log are gone that have increments which no other "
+                             "node has: were this node "
+                             "forgotten, it could not bring them along; raise rejoin-log-size");
+  }
+  constexpr const char* kRejoinNames[] = {"none", "joining", "waiting", "adding", "failed"};
+  status->rejoin = kRejoinNames[static_cast<std::size_t>(rejoin_state_)];
+  status->reinjected_counters = injected_cells_;
+  status->reinjected_amount = injected_amount_;
+  status->log_segments_lost = lost;
   status->digests_equal = known.digests_equal;
   status->divergences = known.divergence_total;
   if (replica_) {

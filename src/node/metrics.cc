@@ -143,6 +143,14 @@ void AddCluster(const command::ClusterStatus& status, MetricsWriter& out) {
           "Digests of other nodes that were compared and were equal", status.digests_equal);
   out.Add("jeton_cluster_divergence_total", "counter",
           "Digests that differed although they should be equal: must stay 0", status.divergences);
+  out.Add("jeton_cluster_reinjected_counters", "gauge",
+          "Counters that got what this node had added before it was forgotten",
+          status.reinjected_counters);
+  out.Add("jeton_cluster_reinjected_amount", "gauge", "What they got in all",
+          status.reinjected_amount.ToDouble());
+  out.Add("jeton_cluster_log_segments_lost_total", "counter",
+          "Segments of the log that went although no other node had all increments in them",
+          status.log_segments_lost);
   out.Add("jeton_prediction_hits_total", "counter", "Predictions that held",
           status.prediction_hits);
   out.Add("jeton_prediction_misses_total", "counter", "Predictions that did not",

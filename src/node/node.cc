@@ -167,7 +167,8 @@ Result<RecoveryReport> Node::Recover() {
   const double seconds =
       static_cast<double>(environment_.mono_now() - loading_start_ns_.load()) / kNsPerSecond;
   recovery_line_ = DescribeRecovery(*report, seconds);
-  if (report->snapshot == 0 && !started_before) {
+  // Not in a directory whose former life was set aside: there is data, with the others.
+  if (report->snapshot == 0 && !started_before && !ReadLeft(*environment_.directory)) {
     if (Status restored = RestoreKarmaDumps(); !restored) return restored.error();
   }
   if (cluster_) {
@@ -183,7 +184,7 @@ Result<RecoveryReport> Node::Recover() {
   snapshotter_.set_last_save_ms(environment_.wall_now());
   last_sync_ns_.store(environment_.mono_now());
   ready_.store(true, std::memory_order_release);
-  state_->loading.store(false, std::memory_order_release);
+  state_->loading.store(cluster_ && cluster_->awaiting_join(), std::memory_order_release);
   for (const std::string& note : report->notes) environment_.say(LogLevel::kWarning, note);
   environment_.say(LogLevel::kNotice, recovery_line_);
   // What was damaged is on disk until it is replaced.

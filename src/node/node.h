@@ -63,6 +63,8 @@ struct Environment {
   // Bytes that no one can guess; the simulator takes them from its seed. Empty: there are no peers.
   std::function<void(std::uint8_t* out, std::size_t size)> random_bytes;
   std::function<void(command::Host::ShutdownSave)> request_shutdown;
+  // Ends the process in order and starts it again; empty: that is nobody's business.
+  std::function<void()> request_restart;
   std::function<void(const Error&)>
       on_disk_failure;  // once; the process should end (or go read-only)
   std::function<command::Host::ProcessFacts()> process_facts;

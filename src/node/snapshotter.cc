@@ -59,7 +59,7 @@ bool Snapshotter::Advance(bool lock_turn, Status& result) {
     result = Slice(lock_turn);
     return result.ok();
   }
-  result = Finish();
+  result = Finish(lock_turn);
   return false;
 }
 
@@ -119,7 +119,7 @@ Status Snapshotter::Slice(bool lock_turn) {
   return {};
 }
 
-Status Snapshotter::Finish() {
+Status Snapshotter::Finish(bool lock_turn) {
   for (const std::string& frame : frames_) {
     if (Status added = scan_->writer->AddRecord(kFramePartition, frame); !added) return added;
   }
@@ -129,7 +129,13 @@ Status Snapshotter::Finish() {
   scan_.reset();
   if (!finished) return finished.error();
   if (Status flushed = node_.FlushLog(true); !flushed) return flushed;
-  return node_.store().InstallSnapshot(*finished);
+  std::optional<LogNeeds> needs;
+  if (node_.peers() != nullptr) {
+    std::shared_lock turn(node_.state().turn_lock, std::defer_lock);
+    if (lock_turn) turn.lock();
+    needs = node_.peers()->NeedsOfLog();
+  }
+  return node_.store().InstallSnapshot(*finished, needs ? &*needs : nullptr);
 }
 
 void Snapshotter::End(const Status& result) {

@@ -59,7 +59,7 @@ class Snapshotter {
   Status Claim();
   Status Begin(bool lock_turn);
   Status Slice(bool lock_turn);
-  Status Finish();
+  Status Finish(bool lock_turn);
   // One step of whatever is due; false when the snapshot is complete or has failed.
   bool Advance(bool lock_turn, Status& result);
   void End(const Status& result);

@@ -123,7 +123,7 @@ bool Replicator::Impl::MergeOwn(Now now, const Member& member) {
   if (member.state == MemberState::kForgotten) {
     if (!forgotten_) {
       Note(true, "this node was forgotten by its cluster");
-      host_.WeWereForgotten({});
+      host_.WeWereForgotten({}, {});
     }
     forgotten_ = true;
     return false;

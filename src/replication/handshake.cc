@@ -265,6 +265,17 @@ void Replicator::Impl::OnWelcome(Now now, Link& link, std::string_view payload) 
   if (link.state != LinkState::kClosed) link.state = LinkState::kConfirm;
 }
 
+Forgetter Replicator::Impl::ForgetterOf(const Link& link) const {
+  const auto known = members_.find(link.peer.node);
+  return {
+      .node = link.peer.node,
+      .address = link.dialed ? link.target : link.peer.address,
+      .forgotten_here = known != members_.end() && known->second.state == MemberState::kForgotten,
+      .met = std::any_of(meets_.begin(), meets_.end(), [&](const MeetTarget& meet) {
+        return meet.redial.link == link.id && !meet.keep;
+      })};
+}
+
 void Replicator::Impl::OnRefuse(Now now, Link& link, std::string_view payload) {
   ByteReader in(payload);
   const std::string_view mac = in.Take(sizeof(Mac));
@@ -281,7 +292,7 @@ void Replicator::Impl::OnRefuse(Now now, Link& link, std::string_view payload) {
   }
   if (proved && refuse.reason == RefuseReason::kForgotten) {
     forgotten_ = true;
-    host_.WeWereForgotten(refuse.finals);
+    host_.WeWereForgotten(ForgetterOf(link), refuse.finals);
   }
   if (proved && refuse.reason == RefuseReason::kFenced) {
     fenced_ = true;

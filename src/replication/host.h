@@ -48,6 +48,14 @@ struct StateChunk {
   crdt::VersionVector end_vector;
 };
 
+// Who says that we were forgotten.
+struct Forgetter {
+  NodeId node{};                // zeros: it was gossiped
+  Address address;              // where it is reached, as far as that is known
+  bool forgotten_here = false;  // we have forgotten it, too
+  bool met = false;             // we asked it because of a MEET
+};
+
 class Host {
  public:
   virtual ~Host() = default;
@@ -106,7 +114,7 @@ class Host {
   virtual void ForgetMember(const NodeId& node, const std::vector<OriginId>& origins) = 0;
   // Peers have forgotten us. `finals`: how much of our origins they folded (origins that are not
   // folded yet are not in it; they are told again at each attempt). Called at every refusal.
-  virtual void WeWereForgotten(const crdt::VersionVector& finals) = 0;
+  virtual void WeWereForgotten(const Forgetter& by, const crdt::VersionVector& finals) = 0;
   // Our running origin was closed by another process of this node: it must not write any more.
   virtual void WeWereFenced(Lsn known_to_peers) = 0;
 

@@ -76,6 +76,7 @@ class Replicator::Impl {
   void DropRefusedDial(const Link& link, RefuseReason reason);
   void OnHello(Now now, Link& link, std::string_view payload);
   void OnWelcome(Now now, Link& link, std::string_view payload);
+  Forgetter ForgetterOf(const Link& link) const;
   void OnRefuse(Now now, Link& link, std::string_view payload);
   std::optional<Refuse> CheckHello(Now now, const Link& link);
   std::optional<Refuse> CheckPeer(Now now, const Link& link);

@@ -197,7 +197,7 @@ class TestHost : public Host {
     for (const OriginId& origin : origins) closing_.push_back(origin);
     if (!origins.empty()) Increment(0);
   }
-  void WeWereForgotten(const crdt::VersionVector& finals) override {
+  void WeWereForgotten(const Forgetter&, const crdt::VersionVector& finals) override {
     ++forgotten_calls;
     forgotten_finals.Join(finals);
   }

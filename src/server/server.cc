@@ -139,6 +139,7 @@ node::Environment Server::MakeEnvironment() {
   env.request_shutdown = [this](command::Host::ShutdownSave save) {
     RequestEnd(End::kShutdown, save);
   };
+  env.request_restart = [this] { RequestEnd(End::kRestart); };
   env.on_disk_failure = [this](const Error&) {
     for (auto& loop : loops_) loop->Wake();
     if (exit_on_disk_failure_.load()) RequestEnd(End::kDiskFailed);
@@ -229,7 +230,8 @@ void Server::StartPeers() {
     if (one.host == own.host && one.port == own.port) continue;
     join.push_back({one.host, static_cast<std::uint16_t>(one.port)});
   }
-  if (!join.empty()) cluster.Join(node_->now(), join);
+  // Who rejoins knows whom, and it may not be these.
+  if (!join.empty() && !cluster.rejoins()) cluster.Join(node_->now(), join);
   peer_thread_ = std::thread([this] { peer_loop_->Run(); });
   takes_peers_.store(true);
 }
@@ -364,8 +366,36 @@ int Server::WaitAndStop() {
     return kExitFailed;
   }
   logger_.Say(node::LogLevel::kNotice, "Everything is on disk. Goodbye");
-  return kExitOk;
+  return end_.load() == End::kRestart ? kStartAgain : kExitOk;
 }
+
+namespace {
+
+// The same program with the same arguments, under the same process id, so that whoever supervises
+// it sees no end.
+Status StartAgain() {
+  auto line = ReadTextFile("/proc/self/cmdline");
+  if (!line) return line.error();
+  std::vector<char*> words;
+  for (std::size_t at = 0; at < line->size(); at = line->find('\0', at) + 1) {
+    words.push_back(line->data() + at);
+  }
+  words.push_back(nullptr);
+  execv("/proc/self/exe", words.data());
+  return Error{ErrorKind::kIo, fmt::format("/proc/self/exe: {}", std::strerror(errno))};
+}
+
+int Run(command::Settings& settings, Logger& logger) {
+  Server server(settings, logger);
+  if (Status started = server.Start(); !started) {
+    logger.Say(node::LogLevel::kWarning, started.error().text);
+    fmt::print(stderr, "{}\n", started.error().text);
+    return kExitFailed;
+  }
+  return server.WaitAndStop();
+}
+
+}  // namespace
 
 int Serve(command::Settings& settings) {
   auto logger = Logger::Open(settings.values());
@@ -373,13 +403,13 @@ int Serve(command::Settings& settings) {
     fmt::print(stderr, "{}\n", logger.error().text);
     return kExitFailed;
   }
-  Server server(settings, **logger);
-  if (Status started = server.Start(); !started) {
-    (*logger)->Say(node::LogLevel::kWarning, started.error().text);
-    fmt::print(stderr, "{}\n", started.error().text);
-    return kExitFailed;
-  }
-  return server.WaitAndStop();
+  const int status = Run(settings, **logger);
+  if (status != kStartAgain) return status;
+  (*logger)->Say(node::LogLevel::kNotice, "Starting again");
+  const Status failed = StartAgain();
+  (*logger)->Say(node::LogLevel::kWarning,
+                 "This server cannot start itself again; start it: " + failed.error().text);
+  return kExitFailed;
 }
 
 }  // namespace jeton::server

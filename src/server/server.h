@@ -35,7 +35,7 @@ class Server {
 
  private:
   // Why the server ends.
-  enum class End : int { kNone, kShutdown, kDiskFailed, kLoadFailed };
+  enum class End : int { kNone, kShutdown, kDiskFailed, kLoadFailed, kRestart };
 
   node::Environment MakeEnvironment();
   Status OpenDirectory();

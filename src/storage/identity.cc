@@ -11,7 +11,6 @@ namespace jeton {
 namespace {
 
 constexpr EnvelopeKind kKind{"JTNIDENT", kIdentityFormatVersion, "identity"};
-constexpr std::string_view kPath = "IDENTITY";
 constexpr std::string_view kLockPath = "LOCK";
 constexpr std::size_t kOwnerSizeMax = 256;
 constexpr std::uint64_t kFileSizeMax = 1024 + kOriginsMax * sizeof(OriginId);
@@ -59,18 +58,18 @@ Result<Identity> DecodeIdentity(std::string_view bytes) {
   return identity;
 }
 
-Result<Identity> ReadIdentity(Directory& directory) {
-  const auto bytes = ReadWholeFile(directory, kPath, kFileSizeMax);
+Result<Identity> ReadIdentity(Directory& directory, std::string_view path) {
+  const auto bytes = ReadWholeFile(directory, path, kFileSizeMax);
   if (!bytes) return bytes.error();
   auto identity = DecodeIdentity(*bytes);
   if (!identity) {
-    return Error{identity.error().kind, std::string(kPath) + ": " + identity.error().text};
+    return Error{identity.error().kind, std::string(path) + ": " + identity.error().text};
   }
   return identity;
 }
 
 Status WriteIdentity(Directory& directory, const Identity& identity) {
-  return ReplaceFile(directory, kPath, EncodeIdentity(identity));
+  return ReplaceFile(directory, kIdentityPath, EncodeIdentity(identity));
 }
 
 Result<std::unique_ptr<File>> LockDirectory(Directory& directory, std::string_view owner) {

@@ -32,8 +32,9 @@ struct Identity {
 
 std::string EncodeIdentity(const Identity& identity);
 Result<Identity> DecodeIdentity(std::string_view bytes);
+constexpr std::string_view kIdentityPath = "IDENTITY";
 // kNotFound if there is none.
-Result<Identity> ReadIdentity(Directory& directory);
+Result<Identity> ReadIdentity(Directory& directory, std::string_view path = kIdentityPath);
 Status WriteIdentity(Directory& directory, const Identity& identity);
 
 // Takes the lock and writes `owner` (such as "process 17, boot 3f2a...") into LOCK. The lock lasts

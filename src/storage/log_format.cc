@@ -131,14 +131,15 @@ bool VerifyRecord(std::string_view bytes, const RecordHeader& header) {
   return Crc32c(bytes.substr(kRecordHeaderSize, space - kRecordHeaderSize), head_crc) == header.crc;
 }
 
-std::string SegmentPath(std::uint64_t seq) {
+std::string SegmentPath(std::uint64_t seq, LogKind kind) {
   char text[40];
-  std::snprintf(text, sizeof(text), "wal/%020llu.log", static_cast<unsigned long long>(seq));
+  std::snprintf(text, sizeof(text), "wal/%020llu%s", static_cast<unsigned long long>(seq),
+                kind == LogKind::kLeft ? ".left" : ".log");
   return text;
 }
 
-Result<std::vector<NumberedFile>> ListSegments(Directory& directory) {
-  return ListNumbered(directory, "wal", "", ".log");
+Result<std::vector<NumberedFile>> ListSegments(Directory& directory, LogKind kind) {
+  return ListNumbered(directory, "wal", "", kind == LogKind::kLeft ? ".left" : ".log");
 }
 
 Status RemoveSegmentsBefore(Directory& directory, std::uint64_t seq) {

@@ -88,10 +88,14 @@ bool DecodeRecordHeader(std::string_view bytes, std::uint32_t seed, RecordHeader
 // right.
 bool VerifyRecord(std::string_view bytes, const RecordHeader& header);
 
-// "wal/00000000000000000007.log"
-std::string SegmentPath(std::uint64_t seq);
+// Which log: the one of this life of the node, or what is left of the one before, which was set
+// aside (set_aside.h).
+enum class LogKind : unsigned char { kPresent, kLeft };
+// "wal/00000000000000000007.log", or ".left"
+std::string SegmentPath(std::uint64_t seq, LogKind kind = LogKind::kPresent);
 // The files of wal/, ascending by number.
-Result<std::vector<NumberedFile>> ListSegments(Directory& directory);
+Result<std::vector<NumberedFile>> ListSegments(Directory& directory,
+                                               LogKind kind = LogKind::kPresent);
 // From the oldest on, so that a crash in between leaves no gap. Syncs the folder.
 Status RemoveSegmentsBefore(Directory& directory, std::uint64_t seq);
 std::string_view RecordTypeName(RecordType type);

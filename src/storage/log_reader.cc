@@ -113,22 +113,23 @@ class LogScan {
   // Lists the segments from first_seq on, reads their headers, and decides which is the last one in
   // use: the last whose header verifies.
   Status FindSegments() {
-    auto names = ListSegments(directory_);
+    auto names = ListSegments(directory_, options_.kind);
     if (!names) return names.error();
-    end_.next_seq = options_.first_seq;
-    std::uint64_t expected = options_.first_seq;
+    std::uint64_t first_seq = options_.first_seq;
+    if (first_seq == 0) first_seq = names->empty() ? 1 : names->front().number;
+    end_.next_seq = first_seq;
+    std::uint64_t expected = first_seq;
     for (NumberedFile& name : *names) {
-      if (name.number < options_.first_seq) continue;
+      if (name.number < first_seq) continue;
       if (name.number != expected) {
-        if (Status status = Damage("segment " + SegmentPath(expected) + " is missing"); !status) {
-          return status;
-        }
+        const std::string path = SegmentPath(expected, options_.kind);
+        if (Status status = Damage("segment " + path + " is missing"); !status) return status;
       }
       expected = name.number + 1;
       if (Status status = AddSegment(std::move(name)); !status) return status;
     }
-    if (used_ == 0 && options_.first_seq > 1) {
-      return Damage("segment " + SegmentPath(options_.first_seq) + " is missing");
+    if (used_ == 0 && first_seq > 1) {
+      return Damage("segment " + SegmentPath(first_seq, options_.kind) + " is missing");
     }
     return {};
   }

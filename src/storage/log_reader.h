@@ -33,7 +33,8 @@ struct LogRecord {
 };
 
 struct LogReadOptions {
-  std::uint64_t first_seq = 1;
+  std::uint64_t first_seq = 1;  // 0: the first that is there
+  LogKind kind = LogKind::kPresent;
   // Salvage: step over damage, report it in LogEnd::skipped, deliver what verifies after it.
   bool salvage = false;
   // An error ends the reading (in salvage mode: is reported, the record is skipped).

@@ -1,7 +1,6 @@
 #include "storage/manifest.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "base/bytes.h"
 #include "storage/envelope.h"
@@ -106,8 +105,7 @@ Status WriteManifest(Directory& directory, const Manifest& manifest) {
 }
 
 Status RemoveUnneeded(Directory& directory, const std::vector<Manifest>& kept,
-                      std::uint64_t writing) {
-  std::uint64_t first_seq = std::numeric_limits<std::uint64_t>::max();
+                      std::uint64_t writing, std::uint64_t first_seq) {
   for (const Manifest& manifest : kept) first_seq = std::min(first_seq, manifest.first_seq);
   if (kept.empty()) return {};
   // Manifests first, durably: one that came back after a crash must not name what is gone.

@@ -40,8 +40,9 @@ Status WriteManifest(Directory& directory, const Manifest& manifest);
 
 // Removes manifests, snapshots and log segments that none of `kept` needs, and temporary files of
 // snapshots other than `writing` (0: none). Call it only after the snapshots named have been
-// verified.
+// verified. Of the log everything from `first_seq` on is kept, too.
+constexpr std::uint64_t kNoSegment = ~std::uint64_t{0};
 Status RemoveUnneeded(Directory& directory, const std::vector<Manifest>& kept,
-                      std::uint64_t writing = 0);
+                      std::uint64_t writing = 0, std::uint64_t first_seq = kNoSegment);
 
 }  // namespace jeton

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <limits>
 #include <mutex>
 #include <utility>
 
 #include "base/assert.h"
 #include "base/parallel.h"
+#include "storage/set_aside.h"
 
 namespace jeton {
 
@@ -104,6 +106,7 @@ Result<std::unique_ptr<Store>> Store::Open(Directory& directory, const StoreOpti
   auto lock = LockDirectory(directory, options.owner);
   if (!lock) return lock.error();
   store->lock_ = std::move(*lock);
+  if (Status status = CarryOutSetAside(directory); !status) return status.error();
   if (Status status = store->Prepare(fresh); !status) return status.error();
   return store;
 }
@@ -148,9 +151,10 @@ Status Store::LoadOrCreateIdentity(const FreshBytes& fresh) {
   for (const char* folder : {"wal", "snap"}) {
     const auto names = directory_.List(folder);
     if (!names) return names.error();
-    if (!names->empty()) {
+    const auto present = std::find_if_not(names->begin(), names->end(), IsLeft);
+    if (present != names->end()) {
       return Error{ErrorKind::kCorrupt, directory_.name() + ": IDENTITY is missing, but there is " +
-                                            folder + "/" + names->front()};
+                                            folder + "/" + *present};
     }
   }
   created_ = true;
@@ -200,7 +204,8 @@ Result<RecoveryReport> Store::Recover(const RecoveryHandler& handler) {
   if (!loaded->fell_back && loaded->notes.empty()) {
     std::vector<Manifest> kept = manifests_.usable;
     if (kept.size() > 2) kept.resize(2);
-    if (Status status = RemoveUnneeded(directory_, kept); !status) return status.error();
+    // Of the log, only who knows what other nodes have may remove anything.
+    if (Status status = RemoveUnneeded(directory_, kept, 0, 0); !status) return status.error();
   }
   return loaded;
 }
@@ -237,6 +242,10 @@ Result<RecoveryReport> Store::Salvage(const RecoveryHandler& handler,
   if (!segments) return segments.error();
   Manifest manifest{std::max<std::uint64_t>(newest_generation_, 1), 0, 1};
   if (!segments->empty()) manifest.first_seq = segments->front().number;
+  // Older ones are there for other nodes only.
+  std::uint64_t needed = kNoSegment;
+  for (const Manifest& usable : manifests_.usable) needed = std::min(needed, usable.first_seq);
+  if (needed != kNoSegment) manifest.first_seq = std::max(manifest.first_seq, needed);
   for (auto id = snapshots->rbegin(); id != snapshots->rend() && manifest.snapshot == 0; ++id) {
     if (SnapshotReader::Open(directory_, *id)) manifest.snapshot = *id;
   }
@@ -333,7 +342,53 @@ Result<FinishedSnapshot> Store::FinishSnapshot(SnapshotScan scan, Lsn appended_l
   return FinishedSnapshot{*info, scan.first_seq, appended_lsn};
 }
 
-Status Store::InstallSnapshot(const FinishedSnapshot& snapshot) {
+// The first segment before `before` from which on all are kept.
+Result<std::uint64_t> Store::FirstNeeded(const LogNeeds& needs, std::uint64_t before) {
+  struct Segment {
+    std::uint64_t seq = 0;
+    std::uint64_t size = 0;
+    SegmentHeader header;
+    Lsn last = std::numeric_limits<Lsn>::max();
+  };
+  const auto names = ListSegments(directory_);
+  if (!names) return names.error();
+  std::vector<Segment> segments;
+  for (const NumberedFile& name : *names) {
+    if (name.number > before) break;
+    auto file = directory_.Open(name.path, OpenMode::kRead);
+    if (!file) return file.error();
+    const auto size = (*file)->Size();
+    if (!size) return size.error();
+    std::string bytes(kSegmentHeaderSize, '\0');
+    const auto got = (*file)->ReadAt(0, bytes.data(), bytes.size());
+    if (!got) return got.error();
+    const auto header = DecodeSegmentHeader(std::string_view(bytes).substr(0, *got));
+    if (!header) return header.error();
+    const bool same = !segments.empty() && segments.back().header.origin == header->origin;
+    if (same) segments.back().last = header->first_lsn - 1;
+    segments.push_back({.seq = name.number, .size = *size, .header = *header});
+  }
+  if (!segments.empty() && segments.back().seq == before) segments.pop_back();
+  const auto exceeds = [](const std::map<OriginId, Lsn>& floors, const Segment& one) {
+    const auto floor = floors.find(one.header.origin);
+    return floor != floors.end() && one.last > floor->second;
+  };
+  std::uint64_t first = before, bytes = 0;
+  const auto wanted = std::find_if(segments.begin(), segments.end(), [&](const Segment& one) {
+    return exceeds(needs.everybody, one);
+  });
+  auto oldest = segments.end();
+  while (oldest != wanted && bytes + std::prev(oldest)->size <= needs.bytes_max) {
+    --oldest;
+    bytes += oldest->size;
+    first = oldest->seq;
+  }
+  segments_lost_ += static_cast<std::uint64_t>(std::count_if(
+      wanted, oldest, [&](const Segment& one) { return exceeds(needs.somebody, one); }));
+  return first;
+}
+
+Status Store::InstallSnapshot(const FinishedSnapshot& snapshot, const LogNeeds* needs) {
   if (log_->durable_lsn() < snapshot.end_lsn) {
     return Error{ErrorKind::kUnavailable, "the log is durable up to lsn " +
                                               std::to_string(log_->durable_lsn()) + ", snapshot " +
@@ -344,7 +399,13 @@ Status Store::InstallSnapshot(const FinishedSnapshot& snapshot) {
   const Manifest next{++newest_generation_, snapshot.info.id, snapshot.first_seq};
   if (Status status = WriteManifest(directory_, next); !status) return status;
   current_ = next;
-  return RemoveUnneeded(directory_, {next, previous});
+  std::uint64_t first_seq = kNoSegment;
+  if (needs != nullptr) {
+    const auto needed = FirstNeeded(*needs, std::min(next.first_seq, previous.first_seq));
+    if (!needed) return needed.error();
+    first_seq = *needed;
+  }
+  return RemoveUnneeded(directory_, {next, previous}, 0, first_seq);
 }
 
 }  // namespace jeton

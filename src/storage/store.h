@@ -17,8 +17,10 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -107,6 +109,14 @@ struct FinishedSnapshot {
   Lsn end_lsn = 0;  // the log must be durable up to here before it may be installed
 };
 
+// What of the log is kept although no snapshot needs it: what a run has written above an LSN. A run
+// that is not named is needed by nobody.
+struct LogNeeds {
+  std::map<OriginId, Lsn> everybody;  // up to where everybody who may need it has it
+  std::map<OriginId, Lsn> somebody;   // up to where at least one other has it
+  std::uint64_t bytes_max = 0;        // beyond it the oldest go
+};
+
 class Store {
  public:
   // `directory` must outlive the store. Creates what is missing in an empty directory. Errors:
@@ -131,7 +141,10 @@ class Store {
   static Result<FinishedSnapshot> FinishSnapshot(SnapshotScan scan, Lsn appended_lsn);
   // kUnavailable if the log is not durable up to end_lsn yet: flush, and call again. Switches the
   // manifest, then removes what neither this generation nor the one before needs.
-  Status InstallSnapshot(const FinishedSnapshot& snapshot);
+  Status InstallSnapshot(const FinishedSnapshot& snapshot, const LogNeeds* needs = nullptr);
+  // Segments that were removed although nobody else had all of what this node has written there.
+  // Any thread.
+  std::uint64_t segments_lost() const { return segments_lost_.load(); }
 
   const Manifest& manifest() const { return current_; }
 
@@ -150,6 +163,7 @@ class Store {
                       RecoveryReport& report);
   Status Replay(const Manifest& manifest, const RecoveryHandler& handler, bool salvage,
                 RecoveryReport& report);
+  Result<std::uint64_t> FirstNeeded(const LogNeeds& needs, std::uint64_t before);
   bool IsOurs(const OriginId& origin) const;
   WallMs LastOriginMs() const;
 
@@ -165,6 +179,7 @@ class Store {
   std::uint64_t newest_generation_ = 0;
   std::uint64_t next_snapshot_ = 1;
   std::unique_ptr<LogWriter> log_;
+  std::atomic<std::uint64_t> segments_lost_{0};
 };
 
 }  // namespace jeton

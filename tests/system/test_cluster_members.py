@@ -40,7 +40,7 @@ class JoiningTest(ClusterTest):
         self.wait_ledger(load.ledger, *servers[:2], newcomer)
 
     def test_d05_d32_a_dead_node_is_forgotten_while_others_count(self) -> None:
-        servers = self.three()
+        servers = self.cluster(3, "--rejoin", "manual")
         with Load(servers, seed=SEED) as load:
             load.wait_operations(200)
             with servers[2].client() as client:
