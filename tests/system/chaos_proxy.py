@@ -165,12 +165,12 @@ class ChaosProxy:
     def close(self) -> None:
         self._closed.set()
         self._listener.close()
+        self._thread.join(10)  # No connection comes after that, and all pipes have begun.
         self.heal()
         self.cut()
         deadline = time.monotonic() + 10
         for pipe in self._pipes:
             pipe.join(max(0.0, deadline - time.monotonic()))
-        self._thread.join(5)
         for pair in self._pairs:
             for one in pair:
                 one.close()
