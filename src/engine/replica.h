@@ -224,6 +224,12 @@ class Replica {
   std::string EncodeControl(Lsn end) const;
   // `as_guest`: it is another node's; who this one is and what it has sent stay.
   bool DecodeControl(std::string_view bytes, bool as_guest);
+  // Some of control state, of any node.
+  struct ControlFacts {
+    std::uint64_t epoch = 0;
+    std::map<OriginId, Lsn> folded;
+  };
+  static std::optional<ControlFacts> FactsOfControl(std::string_view bytes);
   // A copy of the state (a snapshot, a transfer) takes a while. At the moment of EncodeControl it
   // begins, then come for each partition all of the keyspace's records, then its EncodeState. What
   // changes meanwhile is in the log or in frames, and comes after it; but while the Copy lives, a

@@ -215,6 +215,35 @@ void Replica::LoadControlMaps(ByteReader& in) {
   }
 }
 
+std::optional<Replica::ControlFacts> Replica::FactsOfControl(std::string_view bytes) {
+  ByteReader in(bytes);
+  if (in.Fixed<std::uint8_t>() != kControlVersion) return std::nullopt;
+  ControlFacts facts;
+  (void)crdt::GetOrigin(in);
+  (void)in.Varint();
+  (void)in.Varint();
+  (void)crdt::GetOrigin(in);
+  facts.epoch = in.Varint();
+  (void)in.Varint();
+  (void)in.Fixed<std::uint8_t>();
+  (void)crdt::VersionVector::Decode(in);
+  GetMap(in, [&] {
+    (void)GetNode(in);
+    (void)crdt::VersionVector::Decode(in);
+  });
+  GetMap(in, [&] {
+    (void)crdt::GetOrigin(in);
+    (void)crdt::GetOrigin(in);
+    (void)in.Varint();
+  });
+  GetMap(in, [&] {
+    const OriginId folded = crdt::GetOrigin(in);
+    facts.folded[folded] = in.Varint();
+  });
+  if (!in.ok()) return std::nullopt;
+  return facts;
+}
+
 bool Replica::DecodeControl(std::string_view bytes, bool as_guest) {
   ByteReader in(bytes);
   if (in.Fixed<std::uint8_t>() != kControlVersion) return false;

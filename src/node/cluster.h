@@ -260,6 +260,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   enum class RejoinState : std::uint8_t { kNone, kJoining, kWaiting, kAdding, kFailed };
   bool RejoinsBySetting() const;
   Result<TailFacts> FactsOfOwnTail(const crdt::VersionVector& finals);
+  Status LosesNothing(std::string_view head);
   void AlarmForgotten(const crdt::VersionVector& finals, std::string_view what_to_do);
   void SetAside(const replication::Forgetter& by);
   Status LoadRejoin(Now now);

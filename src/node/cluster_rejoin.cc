@@ -2,6 +2,7 @@
 // started again, as an empty node that joins them; then it adds what only it has counted. See
 // node/rejoin.h.
 #include <algorithm>
+#include <limits>
 #include <mutex>
 #include <shared_mutex>
 
@@ -64,6 +65,40 @@ Result<TailFacts> Cluster::FactsOfOwnTail(const crdt::VersionVector& finals) {
   };
   const std::lock_guard flush(node_.flush_mutex());
   return FactsOfTail(*node_.environment().directory, LogKind::kPresent, final_of);
+}
+
+// Before the state with that head is taken. The others may have folded a run of this node at an LSN
+// that an older disk is beyond: what it has there was swept away since, or is to be added.
+Status Cluster::LosesNothing(std::string_view head) {
+  if (receiving_) return {};  // that was looked at, and is gone
+  const auto theirs = engine::Replica::FactsOfControl(head);
+  if (!theirs) return Error{ErrorKind::kCorrupt, "the head of the state does not decode"};
+  const auto is_beyond = [&](const OriginId& origin) {
+    const auto end = theirs->folded.find(origin);
+    return end != theirs->folded.end() && IsOfThisNode(origin) &&
+           replica_->applied().Get(origin) > end->second;
+  };
+  if (std::none_of(theirs->folded.begin(), theirs->folded.end(),
+                   [&](const auto& item) { return is_beyond(item.first); })) {
+    return {};
+  }
+  if (Status flushed = node_.FlushLog(true); !flushed) return flushed;
+  const std::lock_guard flush(node_.flush_mutex());
+  const auto facts = FactsOfTail(
+      *node_.environment().directory, LogKind::kPresent,
+      [&](const OriginId& origin) {
+        return is_beyond(origin) ? theirs->folded.at(origin) : std::numeric_limits<Lsn>::max();
+      },
+      theirs->epoch);
+  if (!facts) return facts.error();
+  if (facts->cells == 0 && !facts->gap) return {};
+  const std::string text =
+      "the others have closed earlier runs of this node without " + std::to_string(facts->cells) +
+      " counters, to which they had added " + facts->amount.value().ToString() +
+      " in all: CLUSTER FORGET this node on another one, then it rejoins and adds them";
+  if (rejoin_alarm_ != text) node_.Say(LogLevel::kWarning, "Alarm: " + text);
+  rejoin_alarm_ = text;
+  return Error{ErrorKind::kConflict, text};
 }
 
 void Cluster::AlarmForgotten(const crdt::VersionVector& finals, std::string_view what_to_do) {
@@ -225,7 +260,8 @@ void Cluster::AddSomeOfTail(Now now) {
     NoteInjected(injected);
     digest_.Changed();
   }
-  node_.CommitSoon();
+  // Nobody may hear of it while a power loss could still make the next run add it again.
+  if (Status flushed = node_.FlushLog(true); !flushed) return;
   if (rejoin_->empty()) EndRejoin();
 }
 

@@ -338,6 +338,7 @@ void Cluster::HoldWrites(bool hold) {
 
 Status Cluster::BeginState(std::string_view head) {
   if (!replica_) return Error{ErrorKind::kUnavailable, "the node is not part of a cluster"};
+  if (Status lossless = LosesNothing(head); !lossless) return lossless;
   const std::lock_guard turn(node_.state().turn_lock);
   if (node_.state().disk_full.load() || node_.state().disk_failed.load()) {
     return Error{ErrorKind::kUnavailable, "the disk has no room for a state"};

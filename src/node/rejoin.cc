@@ -48,7 +48,8 @@ Status ReadWholeLog(Directory& directory, LogKind kind,
 }
 
 Result<TailFacts> FactsOfTail(Directory& directory, LogKind kind,
-                              const std::function<Lsn(const OriginId&)>& final_of) {
+                              const std::function<Lsn(const OriginId&)>& final_of,
+                              std::uint64_t epoch) {
   engine::OwnTail tail;
   const auto pass = [&](const std::function<bool(const LogRecord&)>& each) {
     tail.BeginPass();
@@ -65,8 +66,11 @@ Result<TailFacts> FactsOfTail(Directory& directory, LogKind kind,
   TailFacts facts{
       .cells = 0, .amount = {}, .ignored = tail.ignored(), .gap = tail.gap().has_value()};
   const auto count = [&](engine::OwnTail::Chunk&& chunk) {
-    facts.cells += chunk.cells.size();
-    for (const auto& cell : chunk.cells) facts.amount.Add(cell.amount);
+    for (const auto& cell : chunk.cells) {
+      if (cell.epoch < epoch || cell.amount.value().IsZero()) continue;
+      ++facts.cells;
+      facts.amount.Add(cell.amount);
+    }
   };
   if (Status s = pass([&](const LogRecord& r) { return tail.Collect(r, {}, count); }); !s) {
     return s.error();

@@ -75,9 +75,11 @@ class Rejoin {
 // does not decode.
 Status ReadWholeLog(Directory& directory, LogKind kind,
                     const std::function<bool(const LogRecord&)>& each);
-// What the log has beyond what `final_of` says of each run and lazy origin.
+// What the log has beyond what `final_of` says of each run and lazy origin, but for what was swept
+// away before that epoch.
 Result<TailFacts> FactsOfTail(Directory& directory, LogKind kind,
-                              const std::function<Lsn(const OriginId&)>& final_of);
+                              const std::function<Lsn(const OriginId&)>& final_of,
+                              std::uint64_t epoch = 0);
 
 // The note of SETASIDE: addresses, one a line.
 std::string EncodeAddresses(const std::vector<replication::Address>& addresses);

@@ -178,7 +178,8 @@ void Replicator::Impl::OnNeedState(Now now, Link& link, const Header& header,
   if (!in.ok() || !in.AtEnd()) return Corrupt(now, link, "a NEED of a state that does not decode");
   if (link.donation) EndDonation(link);  // the peer has given it up
   for (const auto& [origin, lsn] : want.vector) {
-    if (Known(origin) >= lsn) continue;
+    // What is beyond the end of a fold only an older disk has: whoever asks knows what it gives up.
+    if (Known(origin) >= lsn || host_.FoldedAt(origin)) continue;
     return SendMiss(now, link, header.stream, MissReason::kNotDominated, origin,
                     "it does not know all of origin " + ShortName(origin));
   }
