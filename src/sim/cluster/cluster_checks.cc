@@ -1,4 +1,5 @@
 // What a ClusterSimulation compares.
+#include <algorithm>
 
 #include "engine/tree.h"
 #include "sim/cluster/cluster_simulation_internal.h"
@@ -81,6 +82,8 @@ bool ClusterSimulation::Refresh(std::size_t n, const char* when) {
   const crdt::VersionVector vector = KnownVector(n);
   // A node that was set back has said that it holds what it does not: what the others have tidied
   // up because of that it sees in the order in which it comes back.
+  const auto is_up = [](const auto& other) { return other->up(); };
+  life.behind = life.behind && !std::all_of(nodes_.begin(), nodes_.end(), is_up);
   if (!vector.Covers(life.catching_up)) return false;
   life.catching_up = {};
   if (!vector.Covers(life.known)) {
@@ -250,8 +253,10 @@ bool ClusterSimulation::IsRunning(const OriginId& origin) const {
 bool ClusterSimulation::Converged(std::string& why) {
   std::size_t first = nodes_.size();
   for (std::size_t n = 0; n < nodes_.size(); ++n) {
-    if (lives_[n].forgotten) continue;
     const std::string who = NameOf(n);
+    if (lives_[n].forgotten && lives_[n].returns) return why = who + " was not told", false;
+    if (lives_[n].forgotten) continue;
+    if (nodes_[n]->up() && nodes_[n]->cluster().rejoins()) return why = who + " rejoins", false;
     engine::Replica* replica = nodes_[n]->replica();
     if (replica == nullptr || nodes_[n]->node().state().loading.load()) {
       why = who + (replica == nullptr ? " is alone" : " is loading");

@@ -106,7 +106,8 @@ void ClusterSimulation::Note(std::size_t n, const ClusterRequest& request, const
 void ClusterSimulation::Write(std::size_t n) {
   using Kind = ClusterRequest::Kind;
   ClusterNode& node = *nodes_[n];
-  if (!node.up() || !node.node().ready() || node.waiting() || !MayWrite(n)) return;
+  if (!node.up() || node.wants_restart() || !node.node().ready() || node.waiting() || !MayWrite(n))
+    return;
   const ClusterRequest request = DrawClusterRequest(requests_, prng_);
   const bool in_tree = request.cell.in_tree;
   if (node.replica() == nullptr && (in_tree || request.kind == Kind::kFlushAll)) return;

@@ -9,6 +9,11 @@ void ClusterSimulation::Start(std::size_t n) {
   ClusterNode& node = *nodes_[n];
   Life& life = lives_[n];
   Status started = node.Start();
+  if (!started && life.set_aside) {
+    Event(NameOf(n) + " dies as it starts: " + started.error().text);
+    node.Crash(Chance(rates_.power));
+    started = node.Start();
+  }
   if (!started && rates_.disk > 0) {
     // Somebody makes room, or looks after the disk.
     Event(NameOf(n) + " does not start: " + started.error().text);
@@ -20,9 +25,15 @@ void ClusterSimulation::Start(std::size_t n) {
     started = node.Start();
   }
   if (!started) return Fail(NameOf(n) + " does not start: " + started.error().text);
+  if (life.node != NodeId{} && node.cluster().node_id() != life.node) BeginNextLife(n);
+  life.node = node.cluster().node_id();
   drivers_[n] = &node.cluster();
   const int before = life.origin;
   life.origin = ledger_.AddOrigin(node.origin());
+  life.runs.push_back(life.origin);
+  for (Brought& brought : brought_) {
+    if (brought.node == n && node.cluster().rejoins()) brought.to.push_back(life.origin);
+  }
   life.known = {};
   life.seen = {};
   life.next_tick = 0;
@@ -59,7 +70,12 @@ void ClusterSimulation::Start(std::size_t n) {
   life.acknowledged = life.to_acknowledge = 0;
   life.recorded = life.recorded_late = 0;
   life.excused = life.failed = false;
-  if (life.joined && KnowsNobody(n)) Join(n);
+  if (life.joined && KnowsNobody(n) && !node.cluster().rejoins()) Join(n);
+  if (before >= 0) {
+    for (Life& other : lives_) {
+      if (&other != &life && other.behind) other.catching_up.Join(KnownVector(n));
+    }
+  }
   Check(n, "a start");
 }
 
@@ -71,7 +87,9 @@ void ClusterSimulation::Crash(std::size_t n) {
   // Without a sync before replies a power loss may take some, and so may a failed sync.
   const bool failed = node.node().state().disk_failed.load();
   life.failed = failed;
-  if ((power || failed) && !node.node().sync_before_reply()) life.excused = true;
+  if ((power || failed) && !node.node().sync_before_reply()) {
+    life.excused = life.uncertain = true;
+  }
   ++result_.counts.crashes;
   Event(NameOf(n) + (power ? " loses its power" : " dies"));
   drivers_[n] = nullptr;
@@ -80,8 +98,9 @@ void ClusterSimulation::Crash(std::size_t n) {
   if (life.image && Chance(rates_.back) && n != 0) {
     Event(NameOf(n) + " gets an older disk");
     node.SetBack(*life.image);
-    life.excused = true;
+    life.excused = life.uncertain = true;
     ++result_.counts.rollbacks;
+    life.behind = true;
     for (std::size_t other = 0; other < nodes_.size(); ++other) {
       if (nodes_[other]->up()) life.catching_up.Join(KnownVector(other));
     }
@@ -125,6 +144,8 @@ void ClusterSimulation::Shift() {
 // A node that is down for good.
 void ClusterSimulation::Forget() {
   const std::size_t gone = AnyNode();
+  // Whoever is forgotten again before all is added keeps the rest for itself, and says so.
+  if (nodes_[gone]->up() && nodes_[gone]->cluster().rejoins()) return;
   // On a full disk it is forgotten only until the next start.
   if (rates_.disk > 0) return;
   if (gone == 0 || !lives_[gone].joined || lives_[gone].forgotten || !nodes_[gone]->up()) return;
@@ -139,18 +160,20 @@ void ClusterSimulation::Forget() {
     return found->second.state;
   };
   const auto by = std::find_if(nodes_.begin(), nodes_.end(), [&](const auto& node) {
-    return node.get() != nodes_[gone].get() && node->up() && node->replica() != nullptr &&
-           state_at(*node) == replication::MemberState::kMember;
+    const auto number = static_cast<std::size_t>(&node - nodes_.data());
+    return number != gone && !lives_[number].forgotten && node->up() &&
+           node->replica() != nullptr && state_at(*node) == replication::MemberState::kMember;
   });
   if (by == nodes_.end()) return;
   Crash(gone);
   const auto posted = (*by)->cluster().Forget(HexOf(id));
-  (*by)->cluster().Tick((*by)->now());
+  Tick(static_cast<std::size_t>(by - nodes_.begin()));
   lives_[gone].forgotten = state_at(**by) == replication::MemberState::kForgotten;
   Event(NameOf(gone) + (lives_[gone].forgotten ? " is forgotten" : " is not forgotten"));
   if (!lives_[gone].forgotten) return;
   ++result_.counts.forgets;
   forgotten_.push_back(id);
+  lives_[gone].returns = returning_prng_.Chance(0.6);
 }
 
 // Whoever forgot a node may have been forgotten itself before it told anybody: somebody notices the
@@ -209,13 +232,16 @@ void ClusterSimulation::Break() {
   if (Chance(rates_.partition)) network_->ResetSome(0.5);
   if (Chance(rates_.disk)) BreakDisk(n);
   if (Chance(rates_.forget)) Forget();
-  if (lives_[n].forgotten && Chance(0.01)) Replace(n);
+  if (!Returns(n) && Chance(0.01)) Replace(n);
   if (Chance(rates_.jump)) {
     lives_[n].skew += prng_.Between(-600'000, 600'000);
     Event("the clock of node " + std::to_string(n) + " jumps");
   }
-  if (Chance(0.002) && nodes_[n]->up()) lives_[n].image = nodes_[n]->disk().TakeImage();
-  if (!nodes_[n]->up() && !lives_[n].forgotten && Chance(0.02)) Start(n);
+  const bool in_between =
+      nodes_[n]->up() && (lives_[n].forgotten || nodes_[n]->cluster().rejoins());
+  if (Chance(0.002) && nodes_[n]->up() && !in_between)
+    lives_[n].image = nodes_[n]->disk().TakeImage();
+  if (!nodes_[n]->up() && Returns(n) && Chance(0.02)) Start(n);
   if (n != 0 && nodes_[n]->up() && !lives_[n].joined && Chance(0.01)) Join(n);
 }
 

@@ -35,6 +35,7 @@ node::Environment ClusterNode::MakeEnvironment() {
     for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<std::uint8_t>(prng_.Next());
   };
   env.cluster_bugs = options_.cluster_bugs;
+  env.request_restart = [this] { wants_restart_ = true; };
   return env;
 }
 
@@ -66,7 +67,7 @@ void ClusterNode::Crash(bool power) {
   node_.reset();
   directory_.reset();
   connection_ = nullptr;
-  waiting_ = false;
+  waiting_ = wants_restart_ = false;
   disk_.DieAt(SimDisk::kNever);
   disk_.Crash(prng_, !power);
 }

@@ -55,6 +55,8 @@ class ClusterNode {
   bool Acknowledged();
   void Flush();
   void Upkeep();
+  // The node has asked to be started again.
+  bool wants_restart() const { return wants_restart_; }
 
  private:
   node::Environment MakeEnvironment();
@@ -68,6 +70,7 @@ class ClusterNode {
   std::unique_ptr<node::Node> node_;
   node::Connection* connection_ = nullptr;
   bool waiting_ = false;
+  bool wants_restart_ = false;
   WallMs wall_ = 0;
   MonoNs mono_ = 0;
 };

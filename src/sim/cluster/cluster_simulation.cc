@@ -13,7 +13,10 @@ constexpr MonoNs kHealingMax = 240 * kNsPerSecond;
 }  // namespace
 
 ClusterSimulation::ClusterSimulation(const ClusterRunOptions& options)
-    : options_(options), prng_(options.seed * 104'729 + 3), ledger_(ClusterCells()) {}
+    : options_(options),
+      prng_(options.seed * 104'729 + 3),
+      returning_prng_(options.seed * 7'919 + 11),
+      ledger_(ClusterCells()) {}
 
 void ClusterSimulation::Draw() {
   const auto swarm = [&](double rate) {
@@ -78,10 +81,11 @@ void ClusterSimulation::Serve(std::size_t n) {
   if (node.replica() != nullptr) node.replica()->PlantBugs(options_.bugs);
   network_->Deliver(n, now);
   if (mono_ >= lives_[n].next_tick || Chance(0.1)) {
-    node.cluster().Tick(now);
+    Tick(n);
     lives_[n].next_tick = node.cluster().NextTick(now);
   }
   network_->CarryOut(n, now);
+  if (node.wants_restart()) return SetAside(n);
   if (Chance(rates_.flush)) node.Flush();
   if (Chance(0.05)) Upkeep(n);
   if (Chance(rates_.snapshot)) (void)node.node().StartSnapshot();
@@ -103,6 +107,7 @@ void ClusterSimulation::Serve(std::size_t n) {
 void ClusterSimulation::Step() {
   Advance(prng_.Between(1, 10) * kNsPerMs);
   for (std::size_t n = 0; n < nodes_.size() && result_.ok; ++n) {
+    if (healing_ && !nodes_[n]->up() && Returns(n)) Start(n);
     if (Chance(0.85)) Serve(n);
     if (!healing_ && Chance(rates_.write)) Write(n);
   }
@@ -119,8 +124,9 @@ void ClusterSimulation::Heal() {
     nodes_[n]->disk().SetCapacity(SimDisk::kNever);
     if (nodes_[n]->up() && nodes_[n]->node().state().disk_failed.load()) Crash(n);
     nodes_[n]->disk().FailSync(SimDisk::kNever);
-    if (lives_[n].forgotten) continue;
+    if (!Returns(n)) continue;
     if (!nodes_[n]->up()) Start(n);
+    if (lives_[n].forgotten) continue;
     if (n != 0 && result_.ok && KnowsNobody(n)) Join(n);
   }
   if (result_.ok) ForgetAgain();
@@ -143,6 +149,7 @@ void ClusterSimulation::Heal() {
   result_.counts.healing_seconds = static_cast<double>(mono_ - began) / kNsPerSecond;
   result_.counts.folded = nodes_[0]->replica()->folded().size();
   CompareAll();
+  CheckBrought();
 }
 
 ClusterRunResult ClusterSimulation::Run() {

@@ -45,6 +45,7 @@ class ClusterSimulation {
     std::uint64_t acknowledged_epoch = 0, to_acknowledge_epoch = 0;
     crdt::VersionVector known;
     crdt::VersionVector catching_up;
+    bool behind = false;  // set back, and some node that may know more was down ever since
     bool forgotten = false;
     bool joined = false;
     MonoNs next_tick = 0;
@@ -53,6 +54,22 @@ class ClusterSimulation {
     bool failed = false;   // its disk, before it died
     std::optional<SimDisk::Image> image;
     Seen seen;
+    NodeId node{};
+    std::vector<int> runs;                         // the ledger's numbers
+    bool returns = false;                          // if it is forgotten: on the same disk
+    bool uncertain = false;                        // some of its disk went back
+    std::optional<crdt::VersionVector> set_aside;  // how far it knew its runs
+  };
+  // What a node that was forgotten has brought along, as another one.
+  struct Brought {
+    std::size_t node = 0;
+    std::vector<int> from;  // runs
+    crdt::VersionVector known;
+    // Origin, place in it, amount; and the cells.
+    std::vector<std::pair<int, std::pair<std::size_t, Decimal>>> added;
+    std::vector<int> cells;
+    std::vector<int> to;  // runs of the next life
+    bool uncertain = false;
   };
   // How often what happens; each run draws its own.
   struct Rates {
@@ -90,6 +107,15 @@ class ClusterSimulation {
   void Forget();
   void ForgetAgain();
   void Replace(std::size_t n);
+
+  // ---- cluster_rejoin.cc
+  void Tick(std::size_t n);
+  void NoteInjected(std::size_t n, const std::vector<std::optional<Decimal>>& before,
+                    const std::vector<bool>& expired);
+  void SetAside(std::size_t n);
+  void BeginNextLife(std::size_t n);
+  bool Returns(std::size_t n) const { return !lives_[n].forgotten || lives_[n].returns; }
+  void CheckBrought();
   void Join(std::size_t n);
 
   // ---- cluster_checks.cc
@@ -129,7 +155,7 @@ class ClusterSimulation {
   }
 
   const ClusterRunOptions options_;
-  Prng prng_;
+  Prng prng_, returning_prng_;
   ClusterRunResult result_;
   Ledger ledger_;
   MonoNs mono_ = kNsPerSecond;
@@ -139,6 +165,7 @@ class ClusterSimulation {
   std::unique_ptr<Network> network_;
   std::vector<Life> lives_;
   std::vector<NodeId> forgotten_;
+  std::vector<Brought> brought_;
   Rates rates_;
   ClusterRequestRates requests_;
   int steps_ = 0;

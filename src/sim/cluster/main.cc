@@ -64,6 +64,8 @@ int main(int argc, char** argv) {
       sum.replaced += result.counts.replaced;
       sum.disk_failures += result.counts.disk_failures;
       sum.full_disks += result.counts.full_disks;
+      sum.rejoined += result.counts.rejoined;
+      sum.brought += result.counts.brought;
       sum.bytes += result.counts.bytes;
       sum.folded += result.counts.folded;
       sum.virtual_seconds += result.counts.virtual_seconds;
@@ -74,10 +76,11 @@ int main(int argc, char** argv) {
   return runner.RunAll(run, [&] {
     return fmt::format(
         "{} requests, {} acknowledged, {} crashes, {} older disks, {} full disks, {} failing "
-        "syncs, {} partitions, {} forgets, {} replaced, {} joins, {} bytes, {} origins folded\n"
+        "syncs, {} partitions, {} forgets, {} replaced, {} rejoined with {} sums, {} joins, {} "
+        "bytes, {} origins folded\n"
         "{:.0f} virtual seconds, healed in {:.1f} at most",
         sum.requests, sum.acknowledged, sum.crashes, sum.rollbacks, sum.full_disks,
-        sum.disk_failures, sum.partitions, sum.forgets, sum.replaced, sum.joins, sum.bytes,
-        sum.folded, sum.virtual_seconds, sum.healing_seconds);
+        sum.disk_failures, sum.partitions, sum.forgets, sum.replaced, sum.rejoined, sum.brought,
+        sum.joins, sum.bytes, sum.folded, sum.virtual_seconds, sum.healing_seconds);
   });
 }

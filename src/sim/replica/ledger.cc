@@ -121,6 +121,28 @@ Decimal Ledger::Expected(int cell, const Scope& scope, const Counts& known) cons
   return sum.value();
 }
 
+void Ledger::AddTails(const std::vector<int>& runs, const crdt::VersionVector& upto,
+                      const std::function<Lsn(const OriginId&)>& after,
+                      std::vector<Sum>& sums) const {
+  const auto is_its = [&](const Op& op) {
+    return std::find_if(runs.begin(), runs.end(), [&](int run) {
+             return op.origin == run || op.origin == LazyPart(run);
+           }) != runs.end();
+  };
+  for (std::size_t cell = 0; cell < cells_.size(); ++cell) {
+    bool reset_later = false;
+    for (auto i = of_cell_[cell].rbegin(); i != of_cell_[cell].rend() && !reset_later; ++i) {
+      const Op& op = ops_[*i];
+      if (!is_its(op)) continue;
+      const OriginId& origin = IdOf(static_cast<std::size_t>(op.origin));
+      const Lsn lsn = LsnOf(op.origin, op.place);
+      if (lsn > upto.Get(origin)) continue;
+      reset_later = op.kind == Kind::kReset;
+      if (op.kind == Kind::kAdd && lsn > after(origin)) sums[cell].Add(op.value);
+    }
+  }
+}
+
 std::uint64_t Ledger::EpochOf(const Counts& known) const {
   std::uint64_t epoch = 0;
   for (const std::size_t i : scopes_) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -62,6 +63,17 @@ class Ledger {
 
   // How many operations `origin` and its lazy part have.
   std::size_t operations(int origin) const;
+  // Of that origin alone, and where they stand.
+  std::size_t operations_of(int origin) const {
+    return origins_[static_cast<std::size_t>(origin)].lsns.size();
+  }
+  Lsn LsnOf(int origin, std::size_t place) const {
+    return origins_[static_cast<std::size_t>(origin)].lsns[place];
+  }
+  // What the runs, which are one node's, have added to each cell above `after` of each origin and
+  // up to `upto`, and have not reset themselves since.
+  void AddTails(const std::vector<int>& runs, const crdt::VersionVector& upto,
+                const std::function<Lsn(const OriginId&)>& after, std::vector<Sum>& sums) const;
   // Marks the cells that the operations between the two concern; all of them if it goes back.
   void MarkChanged(const Counts& from, const Counts& to, std::vector<bool>& cells) const;
   // With `whole` all of the operations of that origin count.
