@@ -60,8 +60,10 @@ bool Cluster::RejoinsBySetting() const {
 Result<TailFacts> Cluster::FactsOfOwnTail(const crdt::VersionVector& finals) {
   if (Status flushed = node_.FlushLog(true); !flushed) return flushed.error();
   const auto final_of = [&](const OriginId& origin) {
-    const Lsn final = finals.Get(origin);
-    return final != 0 ? final : SomebodyElseHas(origin);
+    if (const Lsn final = finals.Get(origin); final != 0) return final;
+    // What is folded here all others had.
+    if (const auto end = FoldedAt(origin)) return *end;
+    return SomebodyElseHas(origin);
   };
   const std::lock_guard flush(node_.flush_mutex());
   return FactsOfTail(*node_.environment().directory, LogKind::kPresent, final_of);

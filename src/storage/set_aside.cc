@@ -34,6 +34,16 @@ Status RenameAll(Directory& directory, std::string_view folder, std::string_view
   return directory.SyncDirectory(folder);
 }
 
+// Snapshots that were not finished belong to no life.
+Status RemoveUnfinished(Directory& directory) {
+  const auto files = ListNumbered(directory, "snap", "", ".snap.tmp");
+  if (!files) return files.error();
+  for (const NumberedFile& file : *files) {
+    if (Status status = directory.Remove(file.path); !status) return status;
+  }
+  return {};
+}
+
 Status RemoveAll(Directory& directory, std::string_view folder) {
   const auto names = directory.List(folder);
   if (!names) {
@@ -74,6 +84,7 @@ Status CarryOutSetAside(Directory& directory) {
     if (Status status = RenameAll(directory, "wal", ".log"); !status) return status;
   }
   if (has("snap")) {
+    if (Status status = RemoveUnfinished(directory); !status) return status;
     if (Status status = RenameAll(directory, "snap", ".snap"); !status) return status;
   }
   const auto manifests = ListNumbered(directory, "", "MANIFEST-", "");

@@ -65,9 +65,12 @@ TEST_F(SetAsideTest, TheNextLifeBeginsEmptyAndTheLastOneIsStillThere) {
     before = store->identity().node;
     Write(*store, "something");
   }
+  // The process died while it wrote a snapshot.
+  ASSERT_TRUE(directory_->Open(SnapshotPath(1) + ".tmp", OpenMode::kOpenOrCreate).ok());
   ASSERT_TRUE(RequestSetAside(*directory_, "a note").ok());
   {
     const auto store = Start(2);
+    ASSERT_NE(store, nullptr);
     EXPECT_NE(store->identity().node, before);
     EXPECT_TRUE(recovered_.empty());
     Write(*store, "new");

@@ -254,7 +254,9 @@ bool ClusterSimulation::Converged(std::string& why) {
   std::size_t first = nodes_.size();
   for (std::size_t n = 0; n < nodes_.size(); ++n) {
     const std::string who = NameOf(n);
-    if (lives_[n].forgotten && lives_[n].returns) return why = who + " was not told", false;
+    if (lives_[n].forgotten && lives_[n].returns && !StaysForgotten(n)) {
+      return why = who + " was not told", false;
+    }
     if (lives_[n].forgotten) continue;
     if (nodes_[n]->up() && nodes_[n]->cluster().rejoins()) return why = who + " rejoins", false;
     engine::Replica* replica = nodes_[n]->replica();

@@ -165,6 +165,8 @@ void ClusterSimulation::Forget() {
            node->replica() != nullptr && state_at(*node) == replication::MemberState::kMember;
   });
   if (by == nodes_.end()) return;
+  // On a disk from before it was a member it would stay forgotten, until somebody resets it.
+  lives_[gone].image.reset();
   Crash(gone);
   const auto posted = (*by)->cluster().Forget(HexOf(id));
   Tick(static_cast<std::size_t>(by - nodes_.begin()));

@@ -63,6 +63,7 @@ void ClusterSimulation::SetAside(std::size_t n) {
   known.Advance(own, nodes_[n]->node().appended_lsn());
   known.Advance(LazyOf(own), nodes_[n]->node().appended_lsn());
   life.set_aside = std::move(known);
+  life.image.reset();  // as for Forget
   Event(NameOf(n) + " sets its life aside");
   if (returning_prng_.Chance(0.7)) {
     nodes_[n]->cluster().Stopping(nodes_[n]->now());
@@ -93,6 +94,15 @@ void ClusterSimulation::BeginNextLife(std::size_t n) {
   life = {};
   life.skew = skew;
   life.joined = true;
+}
+
+// It is not certain that its log has all that the others lack: somebody has to decide.
+bool ClusterSimulation::StaysForgotten(std::size_t n) const {
+  if (!nodes_[n]->up()) return false;
+  const auto status = nodes_[n]->cluster().status();
+  return std::any_of(status->alarms.begin(), status->alarms.end(), [](const std::string& alarm) {
+    return alarm.find("it does not rejoin by itself") != std::string::npos;
+  });
 }
 
 // Each increment that only it had counts once, unless it had reset that itself.

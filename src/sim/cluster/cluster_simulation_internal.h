@@ -115,6 +115,7 @@ class ClusterSimulation {
   void SetAside(std::size_t n);
   void BeginNextLife(std::size_t n);
   bool Returns(std::size_t n) const { return !lives_[n].forgotten || lives_[n].returns; }
+  bool StaysForgotten(std::size_t n) const;
   void CheckBrought();
   void Join(std::size_t n);
 
