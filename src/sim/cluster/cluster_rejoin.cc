@@ -43,11 +43,13 @@ void ClusterSimulation::NoteInjected(std::size_t n,
     const int stream = late ? Ledger::LazyPart(life.origin) : life.origin;
     Event(NameOf(n) + " brings " + delta.ToString() + " along for " + cell.name + " lsn " +
           std::to_string(nodes_[n]->node().appended_lsn()));
-    for (Brought& brought : brought_) {
-      const bool its =
-          std::find(brought.to.begin(), brought.to.end(), life.origin) != brought.to.end();
-      if (its) brought.added.push_back({stream, {ledger_.operations_of(stream), delta}});
-      if (its) brought.cells.push_back(static_cast<int>(i));
+    // Of several times that it rejoined it is the last one: the others are over.
+    const auto its = std::find_if(brought_.rbegin(), brought_.rend(), [&](const Brought& brought) {
+      return std::find(brought.to.begin(), brought.to.end(), life.origin) != brought.to.end();
+    });
+    if (its != brought_.rend()) {
+      its->added.push_back({stream, {ledger_.operations_of(stream), delta}});
+      its->cells.push_back(static_cast<int>(i));
     }
     ledger_.Add(stream, static_cast<int>(i), ScopeOf(n, cell), delta);
     ++result_.counts.brought;
