@@ -57,6 +57,9 @@ bool Cluster::HasNothing() const {
 // this node, too, would have what only a copy of its state can tell: then nobody could help
 // anybody.
 Status Cluster::AdoptCluster(const ClusterId& cluster) {
+  if (awaiting_join_ && rejoin_ && cluster != rejoin_->cluster()) {
+    return Error{ErrorKind::kConflict, "this node joins none but the cluster that forgot it"};
+  }
   if (!replica_) node_.CancelSnapshot("the node has joined others");
   {
     const std::lock_guard turn(node_.state().turn_lock);

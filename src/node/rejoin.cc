@@ -91,6 +91,7 @@ Result<std::unique_ptr<Rejoin>> Rejoin::Load(Directory& directory) {
   }
   std::unique_ptr<Rejoin> rejoin(new Rejoin(directory));
   rejoin->addresses_ = DecodeAddresses(left->note);
+  rejoin->cluster_ = left->identity.cluster;
   return rejoin;
 }
 

@@ -40,6 +40,9 @@ class Rejoin {
   // may be forgotten, too, and have what is to be added already.
   const std::vector<replication::Address>& addresses() const { return addresses_; }
 
+  // Which cluster that was: no other is to be joined, nor founded with others that rejoin.
+  const ClusterId& cluster() const { return cluster_; }
+
   // Reads the former log: which runs are in question.
   Status Look();
   // How much the others have of each of them, as `replica` knows it; false while that may still
@@ -66,6 +69,7 @@ class Rejoin {
 
   Directory& directory_;
   std::vector<replication::Address> addresses_;
+  ClusterId cluster_{};
   engine::OwnTail tail_;
   std::deque<engine::OwnTail::Chunk> chunks_;
   std::uint64_t skipped_ = 0;  // cells whose counter or tree does not take them any more
