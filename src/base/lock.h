@@ -19,6 +19,23 @@
 
 namespace jeton {
 
+// Brings the line here as one that nobody else has: who only reads it ahead of a locked instruction
+// has to ask the other cores a second time, and waits for that. (Processors that do not know the
+// instruction take it for none; __builtin_prefetch does not make it for all of x86-64.)
+inline void PrefetchForWriting(const void* place) {
+#ifdef __x86_64__
+  asm volatile("prefetchw (%0)" : : "r"(place));
+#else
+  __builtin_prefetch(place, 1);
+#endif
+}
+
+inline void CpuPause() {
+#ifdef __x86_64__
+  __builtin_ia32_pause();
+#endif
+}
+
 class SpinLock {
  public:
   SpinLock() = default;
@@ -42,7 +59,7 @@ class SpinLock {
   [[gnu::noinline]] void Wait() {
     for (int round = 0; held_.load(std::memory_order_relaxed) || !try_lock(); ++round) {
       if (round < kSpins) {
-        __builtin_ia32_pause();
+        CpuPause();
       } else if (round < kSpins + kYields) {
         std::this_thread::yield();
       } else {

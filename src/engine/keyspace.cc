@@ -136,10 +136,16 @@ void Keyspace::PrefetchSlots(std::span<const Key> keys) const {
   }
 }
 
+// The locks, too, as they are wanted soon: a line that is fetched much ahead another thread takes
+// away again.
 void Keyspace::PrefetchRecords(std::span<Key> keys) const {
   std::uint64_t before = 0;
   for (Key& key : keys) {
-    if (key.hash != before && key.hash != 0) key.hint = At(key).table().PrefetchRecord(key.hash);
+    if (key.hash != before && key.hash != 0) {
+      const Partition& partition = At(key);
+      PrefetchForWriting(&partition.lock);
+      key.hint = partition.table().PrefetchRecord(key.hash);
+    }
     before = key.hash;
   }
 }

@@ -24,11 +24,12 @@ namespace jeton::engine {
 
 class Partition {
  public:
-  // Beside the directory's address at the begin of the table: a request needs both.
+  // With a line for itself: the directory's address at the begin of the table is read ahead by all
+  // threads, and would come from the core that took the lock last.
   alignas(64) mutable SpinLock lock;
 
  private:
-  Table table_;
+  alignas(64) Table table_;
   Slab slab_;
 
  public:

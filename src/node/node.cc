@@ -17,6 +17,8 @@ namespace {
 constexpr std::size_t kSweepMax = 1000;
 // Bytes of the log that upkeep leaves to the kernel, whatever the policy.
 constexpr std::uint64_t kUnsyncedMax = 4u << 20;
+// Looks at a log that somebody else flushes, before one sleeps: some 50 microseconds.
+constexpr int kFlushSpins = 1000;
 
 // The payload of an ORIGIN record, docs/formats/log.md: the previous run, which this one takes
 // over.
@@ -267,12 +269,27 @@ Lsn Node::AppendRecord(RecordType type, std::string_view payload) {
   return store_->log().appended_lsn();
 }
 
+// Another worker's write takes some microseconds, and brings ours along if it was staged by then.
+// To sleep for that would take longer than all of it; but it may also be that a segment is full,
+// and its sync takes milliseconds.
+std::unique_lock<std::mutex> Node::LockFlush(bool sync) {
+  const Lsn wanted = store_->log().appended_lsn();
+  for (int spin = 0; spin < kFlushSpins; ++spin) {
+    std::unique_lock guard(flush_mutex_, std::try_to_lock);
+    if (guard.owns_lock()) return guard;
+    if (!sync && store_->log().written_lsn() >= wanted) return {};
+    CpuPause();
+  }
+  return std::unique_lock(flush_mutex_);
+}
+
 Status Node::FlushLog(bool sync) {
   if (!ready() && !restoring_) return {};
   Status flushed;
   LogWriter::SyncPoint point;
   {
-    std::lock_guard guard(flush_mutex_);
+    const std::unique_lock guard = LockFlush(sync);
+    if (!guard.owns_lock()) return {};
     flushed = store_->log().Flush(false);
     if (flushed && sync) point = store_->log().PointToSync();
   }

@@ -163,6 +163,8 @@ class Node final : public command::Host, public command::LogSink {
   command::FsyncPolicy fsync_policy();
   void CheckSavePoints(WallMs now);
   void NoteDiskFailure(const Error& error);
+  // Owns nothing if what was appended is written, and need not be synced.
+  std::unique_lock<std::mutex> LockFlush(bool sync);
 
   Environment environment_;
   std::unique_ptr<Store> store_;
