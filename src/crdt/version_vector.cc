@@ -16,8 +16,8 @@ OriginId GetOrigin(ByteReader& in) {
 }
 
 void VersionVector::EncodeTo(std::string& out) const {
-  PutVarint(out, map_.size());
-  for (const auto& [origin, lsn] : map_) {
+  PutVarint(out, items_.size());
+  for (const auto& [origin, lsn] : items_) {
     PutOrigin(out, origin);
     PutVarint(out, lsn);
   }
@@ -31,9 +31,10 @@ VersionVector VersionVector::Decode(ByteReader& in) {
     const OriginId origin = GetOrigin(in);
     const Lsn lsn = in.Varint();
     // Ascending and not 0: one vector has one encoding.
-    const bool ascending = vector.map_.empty() || vector.map_.rbegin()->first < origin;
+    const bool ascending =
+        vector.items_.empty() || OriginLess()(vector.items_.back().first, origin);
     if (lsn == 0 || !ascending) in.Fail();
-    if (in.ok()) vector.map_.emplace_hint(vector.map_.end(), origin, lsn);
+    if (in.ok()) vector.items_.emplace_back(origin, lsn);
   }
   return in.ok() ? vector : VersionVector();
 }
