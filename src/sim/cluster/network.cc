@@ -23,7 +23,7 @@ void Network::Push(Connection& connection, int from, Piece piece, MonoNs now) {
 
 void Network::Dial(std::size_t node, const replication::Dial& dial, MonoNs now) {
   auto connection = std::make_unique<Connection>();
-  connection->sides[0] = {.node = node, .link = dial.link, .inbox = {}};
+  connection->sides[0] = {.node = node, .link = dial.link, .inbox = {}, .reported = 0};
   connection->sides[1].node = drivers_.size();
   for (std::size_t n = 0; n < drivers_.size(); ++n) {
     if (HostOf(n) == dial.host && dial.port == kPort) connection->sides[1].node = n;
@@ -67,6 +67,7 @@ void Network::CarryOut(std::size_t node, Now now) {
       const auto [connection, side] = side_of(send->link);
       if (connection == nullptr) continue;
       bytes_ += send->bytes.size();
+      connection->sides[side].reported += send->bytes.size();
       Push(*connection, side, {.bytes = std::move(send->bytes)}, now.mono_ns);
     } else {
       const auto [connection, side] = side_of(std::get<replication::Close>(output).link);
@@ -75,6 +76,17 @@ void Network::CarryOut(std::size_t node, Now now) {
       Push(*connection, side, {.bytes = {}, .end = true}, now.mono_ns);
     }
   }
+}
+
+// As the peer loop does: a link of which the driver never heard that its bytes have left would be
+// full after some time.
+void Network::TellBacklog(Connection& connection, int index, Now now) {
+  Side& side = connection.sides[index];
+  std::size_t unread = 0;
+  for (const Piece& piece : connection.sides[1 - index].inbox) unread += piece.bytes.size();
+  if (unread == side.reported) return;
+  side.reported = unread;
+  drivers_[side.node]->Backlog(now, side.link, unread);
 }
 
 // True if the side's link has ended.
@@ -121,6 +133,7 @@ void Network::Deliver(std::size_t node, Now now) {
     }
     for (int side = 0; side < 2; ++side) {
       if (connection.sides[side].node == node && connection.sides[side].link != 0) {
+        TellBacklog(connection, side, now);
         DeliverSide(connection, side, now);
       }
     }

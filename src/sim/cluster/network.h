@@ -63,6 +63,7 @@ class Network {
     std::size_t node = 0;
     replication::LinkId link = 0;  // 0: not open
     std::deque<Piece> inbox;
+    std::size_t reported = 0;  // bytes that its driver takes for unsent
   };
   struct Connection {
     Side sides[2];
@@ -75,6 +76,7 @@ class Network {
   void Dial(std::size_t node, const replication::Dial& dial, MonoNs now);
   void Answer(Connection& connection, Now now);
   void Push(Connection& connection, int from, Piece piece, MonoNs now);
+  void TellBacklog(Connection& connection, int side, Now now);
   bool DeliverSide(Connection& connection, int side, Now now);
 
   std::vector<node::PeerDriver*>& drivers_;
