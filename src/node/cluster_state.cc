@@ -209,6 +209,9 @@ Status Cluster::Start(Now now) {
   replicator_->Announce(now, announced_);
   if (Status loaded = LoadRejoin(now); !loaded) return loaded;
   joins = joins || awaiting_join_;
+  // Whom it knows it says at once: CLUSTER FORGET would not find them.
+  last_status_ = now.mono_ns - kStatusInterval;
+  PublishStatus(now);
   if (joins && members_.size() <= 1) {
     // Until the first Tick knows better.
     auto status = std::make_shared<command::ClusterStatus>(*status_);

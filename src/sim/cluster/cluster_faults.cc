@@ -196,7 +196,8 @@ void ClusterSimulation::ForgetAgain() {
     }
     if (known || !by) continue;
     Event(NameOf(*by) + " is told again of a node to forget");
-    (void)nodes_[*by]->cluster().Forget(HexOf(id));
+    const auto posted = nodes_[*by]->cluster().Forget(HexOf(id));
+    if (!posted) Fail(NameOf(*by) + " does not forget: " + posted.error().text);
   }
 }
 
