@@ -349,7 +349,7 @@ class Replica {
   bool ApplyImplicit(const SharedMutation& mutation);
   void ApplyAttribute(const Key& key, const SharedMutation& mutation, Touched& touched);
   bool WasSetBack(const crdt::Frame& frame, const NodeId& node) const;
-  bool Decodes(ByteReader in, const std::vector<OriginId>& dictionary, bool& lacks_folded);
+  bool Decodes(ByteReader in, const std::vector<OriginId>& dictionary, bool& folds_other);
   void Claim(const OriginId& closed, const OriginId& by, Lsn at);
   void ChooseCloser(const OriginId& closed);
   bool IsCurrent(const CellName& cell, std::uint64_t epoch);

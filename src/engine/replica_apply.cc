@@ -13,9 +13,10 @@ void Replica::SetKnown(crdt::OriginIndex origin, Lsn lsn) {
   applied_.Advance(origins_.IdOf(origin), lsn);
 }
 
-// `lacks_folded`: it folds an origin of which not everything is known here. Its sums would be there
-// and its resets not; every member had all of it, so a newcomer must take a state.
-bool Replica::Decodes(ByteReader in, const std::vector<OriginId>& dictionary, bool& lacks_folded) {
+// `folds_other`: it folds an origin at another end than is known here. With less, its sums would be
+// there and its resets not; every member had all of it, so a newcomer must take a state. With more,
+// this node was not asked: what it knows beyond the end would count, and nobody else has it.
+bool Replica::Decodes(ByteReader in, const std::vector<OriginId>& dictionary, bool& folds_other) {
   SharedReader reader(origins_, &dictionary);
   SharedMutation mutation;
   SharedReader::CounterEntry entry;
@@ -26,7 +27,7 @@ bool Replica::Decodes(ByteReader in, const std::vector<OriginId>& dictionary, bo
     if (!in.ok() || !folds) continue;
     const OriginId& origin = origins_.IdOf(mutation.origin);
     const Lsn end = mutation.type == SharedType::kFold ? mutation.end : mutation.lsn;
-    if (!folded_.contains(origin) && applied_.Get(origin) < end) lacks_folded = true;
+    if (!folded_.contains(origin) && applied_.Get(origin) != end) folds_other = true;
   }
   return in.ok();
 }
@@ -149,12 +150,12 @@ Replica::Outcome Replica::ApplyFrame(const crdt::Frame& frame, WallMs now, std::
   ByteReader in(frame.body);
   const BodyHead head = GetHead(in);
   const auto origin = origins_.Add(frame.origin);
-  bool lacks_folded = false;
-  if (!in.ok() || !origin || !Decodes(in, head.dictionary, lacks_folded)) {
+  bool folds_other = false;
+  if (!in.ok() || !origin || !Decodes(in, head.dictionary, folds_other)) {
     if (why != nullptr) *why = "the body of the frame does not decode";
     return Outcome::kRefused;
   }
-  if (lacks_folded || WasSetBack(frame, head.node)) return Outcome::kGap;
+  if (folds_other || WasSetBack(frame, head.node)) return Outcome::kGap;
   touched_now_ = now;
   SawClock(frame.clock);
   if (head.epoch > epoch_) SwitchEpoch(head.epoch);

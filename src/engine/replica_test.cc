@@ -151,6 +151,24 @@ TEST(Replica, AFreedEntryIsGoneEverywhere) {
   EXPECT_EQ(a.Value("n"), Decimal(2));
 }
 
+// The frames with which a node folds that origin that asks nobody else.
+std::vector<std::string> FoldAlone(Site& site, const OriginId& closed) {
+  std::vector<std::string> frames;
+  site.replica().SetMembers({site.replica().node()});
+  frames.push_back(site.Cut(true));
+  std::string log;
+  site.replica().Close(closed, log);
+  site.Append(log);
+  frames.push_back(site.Cut(true));
+  frames.push_back(site.Cut(true));
+  while (site.replica().FoldSome(100, log)) {
+  }
+  site.Append(log);
+  EXPECT_TRUE(site.replica().folded().contains(closed));
+  frames.push_back(site.Cut(true));
+  return frames;
+}
+
 // A node that was not there when an origin was folded has its sums by the fold, but not its resets:
 // no frames help it.
 TEST(Replica, AFrameThatFoldsWhatIsNotKnownDoesNotFit) {
@@ -158,23 +176,31 @@ TEST(Replica, AFrameThatFoldsWhatIsNotKnownDoesNotFit) {
   a.Add("n", 5);
   ASSERT_TRUE(a.Exchange(b));
   ASSERT_TRUE(b.Exchange(a));
-  a.replica().SetMembers({NodeId{2}});
-  b.replica().SetMembers({NodeId{2}});
-  b.Cut(true);
-  std::string log;
-  b.replica().Close(Site::Origin(1), log);
-  b.Append(log);
-  b.Cut(true);
-  b.Cut(true);
-  while (b.replica().FoldSome(100, log)) {
-  }
-  b.Append(log);
-  ASSERT_TRUE(b.replica().folded().contains(Site::Origin(1)));
-  const std::string fold = b.Cut(true);
+  const std::string fold = FoldAlone(b, Site::Origin(1)).back();
   ByteReader in(fold);
   crdt::Frame frame = crdt::DecodeFrame(in);
   frame.from = 0;
   EXPECT_EQ(newcomer.replica().ApplyFrame(frame, kNow), Replica::Outcome::kGap);
+}
+
+// Nor one that has more of it than was folded, since it was not asked: what it knows must not go
+// back.
+TEST(Replica, AFrameThatFoldsLessThanIsKnownDoesNotFit) {
+  Site a(1), b(2), unasked(3);
+  a.Add("n", 5);
+  const std::string first = a.Cut();
+  ASSERT_EQ(b.Take(first), Replica::Outcome::kApplied);
+  ASSERT_EQ(unasked.Take(first), Replica::Outcome::kApplied);
+  a.Add("n", 2);
+  ASSERT_EQ(unasked.Take(a.Cut()), Replica::Outcome::kApplied);
+  std::vector<std::string> frames = FoldAlone(b, Site::Origin(1));
+  const std::string fold = frames.back();
+  frames.pop_back();
+  for (const std::string& frame : frames) {
+    ASSERT_EQ(unasked.Take(frame), Replica::Outcome::kApplied);
+  }
+  EXPECT_EQ(unasked.Take(fold), Replica::Outcome::kGap);
+  EXPECT_EQ(unasked.Value("n"), Decimal(7));
 }
 
 // The greater of two closers folds; what it leaves when it is folded itself goes to the next, even

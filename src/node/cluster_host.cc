@@ -218,6 +218,15 @@ Status Cluster::WriteNodes() {
   return written;
 }
 
+// Whoever was asked has a row here.
+bool Cluster::FoldedWithout(const NodeId& node, const crdt::VersionVector& holds) const {
+  if (!replica_ || receiving_ || replica_->rows().contains(node)) return false;
+  return std::any_of(holds.begin(), holds.end(), [&](const auto& item) {
+    const auto end = FoldedAt(item.first);
+    return end && *end != item.second;
+  });
+}
+
 // Also what the forgotten node was to fold itself.
 void Cluster::ForgetMember(const NodeId&, const std::vector<OriginId>& origins) {
   if (!replica_) return;

@@ -158,16 +158,30 @@ Status Replicator::Impl::Forget(Now now, const NodeId& node) {
   if (found == members_.end() || found->second.state == MemberState::kForgotten) {
     return Error{ErrorKind::kNotFound, "ERR Unknown node"};
   }
-  Member member = found->second;
-  member.state = MemberState::kForgotten;
-  member.version = {host_.NextClock(now), origin_};
-  const std::vector<OriginId> origins = peers_[node].origins;
-  StoreMember(now, member);
-  host_.ForgetMember(node, origins);
-  SpreadMembers(now, {member}, 0);
-  CloseForgotten(now, node);
+  ForgetMember(now, found->second);
   Sweep();
   return {};
+}
+
+void Replicator::Impl::ForgetMember(Now now, Member member) {
+  member.state = MemberState::kForgotten;
+  member.version = {host_.NextClock(now), origin_};
+  const std::vector<OriginId> origins = peers_[member.node].origins;
+  StoreMember(now, member);
+  host_.ForgetMember(member.node, origins);
+  SpreadMembers(now, {member}, 0);
+  CloseForgotten(now, member.node);
+}
+
+// A node that was let in by one that is forgotten here, and of which we hear only now: what was
+// folded meanwhile it has otherwise, its resets have seen what is gone, and nobody asked it before
+// something was tidied up. It goes with the one that it came by, and may rejoin as that one may. (A
+// newcomer takes a state before it has any say.)
+void Replicator::Impl::ForgetStranger(Now now, const Link& link) {
+  if (!link.Up() || link.joining || !IsMember(link.peer.node)) return;
+  if (!host_.FoldedWithout(link.peer.node, link.their_applied)) return;
+  Note(true, NameOf(link) + " came by a node that is forgotten: it is forgotten, too");
+  ForgetMember(now, members_.at(link.peer.node));
 }
 
 void Replicator::Impl::Heartbeat(Now now) {

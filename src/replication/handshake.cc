@@ -375,6 +375,7 @@ void Replicator::Impl::LearnHost(Now now, const std::string& seen) {
 void Replicator::Impl::CheckFences(Now now) {
   if (IsOver(origin_)) fenced_ = true;
   for (auto& [id, link] : links_) {
+    ForgetStranger(now, *link);
     if (!link->Up() || !IsOver(link->peer.origin)) continue;
     Refuse refuse{
         RefuseReason::kFenced, "origin " + ShortName(link->peer.origin) + " is closed", {}};

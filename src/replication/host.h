@@ -109,6 +109,11 @@ class Host {
   // Whether the node lacks what the others had when it joined them. To be written to the `nodes`
   // file: a node that dies before it has it is not ready after its next start, either.
   virtual void JoiningChanged(bool /*joining*/) {}
+  // Whether something was folded here without asking that node, which has it otherwise: `holds` is
+  // what it says that it has. Such a node was let in by one that we had forgotten by then.
+  virtual bool FoldedWithout(const NodeId& /*node*/, const crdt::VersionVector& /*holds*/) const {
+    return false;
+  }
   // We executed FORGET: log CLOSE for the node's origins. `origins`: those that we saw it use, the
   // last one last.
   virtual void ForgetMember(const NodeId& node, const std::vector<OriginId>& origins) = 0;

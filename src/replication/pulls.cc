@@ -92,6 +92,7 @@ void Replicator::Impl::OnVector(Now now, Link& link, const Header& header,
         now, link,
         "a vector of more than " + std::to_string(crdt::kOriginsPerVectorMax) + " origins");
   }
+  ForgetStranger(now, link);
   StartPulls(now);
   CheckJoined();
 }

@@ -102,6 +102,8 @@ class Replicator::Impl {
   void SendMembers(Now now, Link& link);
   std::vector<Member> AllMembers() const;
   void CloseForgotten(Now now, const NodeId& node);
+  void ForgetMember(Now now, Member member);
+  void ForgetStranger(Now now, const Link& link);
   void Heartbeat(Now now);
   void SendPing(Now now, Link& link);
   void OnPing(Now now, Link& link, const Header& header, std::string_view payload);

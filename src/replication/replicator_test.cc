@@ -352,6 +352,48 @@ TEST(Replicator, D05_D32_AForgottenNodeIsOutForEver) {
   EXPECT_EQ(network.nodes[2]->host->forgotten_finals.Get(network.nodes[2]->disk.origins[0]), 1U);
 }
 
+// Node 1 has let in node 2, of which node 0 hears when it has folded something without it.
+TEST(Replicator, WhoWasLetInByAForgottenNodeIsForgottenToo) {
+  TestNetwork network(35);
+  for (int i = 0; i < 3; ++i) network.Add(Quick());
+  network.Meet(0, 1);
+  network.Run(2'000);
+  network.Increment(1, 4);
+  network.Block(0, 2, true);
+  network.Block(2, 0, true);
+  network.Stop(0);
+  network.Meet(2, 1);
+  network.Run(2'000);
+  network.Increment(2, 9);
+  network.Run(500);
+  network.Stop(1);
+  network.Start(0);
+  network.nodes[0]->host->unasked = NodeNumber(3);
+  ASSERT_TRUE(network.nodes[0]->replicator->Forget(network.NowOf(0), NodeNumber(2)).ok());
+  network.Block(0, 2, false);
+  network.Block(2, 0, false);
+  network.Run(5'000);
+  EXPECT_TRUE(network.StatusOf(2).forgotten);
+  EXPECT_GT(network.nodes[2]->host->forgotten_calls, 0);
+  EXPECT_EQ(network.StatusOf(0).members, 1U);
+  EXPECT_EQ(network.nodes[0]->host->Total(), 4U) << "nothing of it is taken";
+}
+
+// A newcomer takes a state first, and has then what was folded.
+TEST(Replicator, ANewcomerIsNotForgottenBeforeItHasJoined) {
+  TestNetwork network(36);
+  for (int i = 0; i < 2; ++i) network.Add(Quick());
+  network.Increment(0, 4);
+  network.Run(100);
+  network.nodes[0]->host->unasked = NodeNumber(2);
+  network.Meet(1, 0);
+  for (int i = 0; i < 200 && network.nodes[1]->host->Total() == 0; ++i) network.Run(10);
+  EXPECT_EQ(network.nodes[1]->host->Total(), 4U);
+  network.nodes[0]->host->unasked = {};
+  network.Run(2'000);
+  EXPECT_TRUE(network.Linked(0, 1));
+}
+
 TEST(Replicator, ForgetWhileItIsThere) {
   TestNetwork network(12);
   for (int i = 0; i < 3; ++i) network.Add(Quick());

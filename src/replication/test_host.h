@@ -192,6 +192,9 @@ class TestHost : public Host {
   }
   void MembersChanged(const std::vector<Member>& members) override { disk_.members = members; }
   void JoiningChanged(bool joining) override { disk_.joining = joining; }
+  bool FoldedWithout(const NodeId& node, const crdt::VersionVector& holds) const override {
+    return node == unasked && !holds.empty();
+  }
   void ForgetMember(const NodeId& node, const std::vector<OriginId>& origins) override {
     forgot.emplace_back(node, origins);
     for (const OriginId& origin : origins) closing_.push_back(origin);
@@ -315,6 +318,7 @@ class TestHost : public Host {
   std::size_t chunk_padding = 0;
   std::size_t head_bytes = 0;
   std::map<OriginId, Lsn> folded;
+  NodeId unasked{};  // something was folded without it
   // And looks at these.
   bool held = false;
   bool staging = false;

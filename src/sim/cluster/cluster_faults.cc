@@ -201,6 +201,31 @@ void ClusterSimulation::ForgetAgain() {
   }
 }
 
+// A node that only a forgotten one had let in is forgotten by whoever hears of it too late.
+void ClusterSimulation::SeeForgotten(std::size_t by) {
+  if (lives_[by].forgotten) return;
+  const auto& members = nodes_[by]->cluster().replicator().members();
+  for (std::size_t n = 0; n < nodes_.size(); ++n) {
+    Life& life = lives_[n];
+    const auto found = members.find(life.node);
+    if (n == by || life.forgotten || found == members.end() ||
+        found->second.state != replication::MemberState::kForgotten) {
+      continue;
+    }
+    Event(NameOf(n) + " is forgotten by " + NameOf(by) + " with who had let it in");
+    life.forgotten = life.returns = true;
+    life.image.reset();  // as for Forget
+    ++result_.counts.forgets;
+    forgotten_.push_back(life.node);
+    // What it has not brought along yet it keeps for itself, and says so.
+    for (Brought& brought : brought_) {
+      const bool its =
+          std::find(brought.to.begin(), brought.to.end(), life.origin) != brought.to.end();
+      brought.uncertain = brought.uncertain || its;
+    }
+  }
+}
+
 // Another machine takes the address of one that is forgotten.
 void ClusterSimulation::Replace(std::size_t n) {
   Event(NameOf(n) + " is replaced");

@@ -84,6 +84,7 @@ void ClusterSimulation::Serve(std::size_t n) {
     Tick(n);
     lives_[n].next_tick = node.cluster().NextTick(now);
   }
+  SeeForgotten(n);
   network_->CarryOut(n, now);
   if (node.wants_restart()) return SetAside(n);
   if (Chance(rates_.flush)) node.Flush();

@@ -106,6 +106,7 @@ class ClusterSimulation {
   void Shift();
   void Forget();
   void ForgetAgain();
+  void SeeForgotten(std::size_t by);
   void Replace(std::size_t n);
 
   // ---- cluster_rejoin.cc
