@@ -59,6 +59,8 @@ class Replica {
   struct Options {
     NodeId node{};
     OriginId own{};
+    // Whether it is one of this node's runs, as its disk says.
+    std::function<bool(const OriginId&)> was_ours = nullptr;
     // Ends the record of the log that is open, so that what comes later has a greater LSN; returns
     // the last LSN.
     std::function<Lsn()> close_record;
@@ -194,8 +196,8 @@ class Replica {
   const OriginMap<Closed>& closed() const { return closed_; }
   const OriginMap<Lsn>& folded() const { return folded_; }
   // Origins that nobody writes any more and that this node has to close, since perhaps nobody else
-  // will: closed ones whose closer is over itself, and those of forgotten nodes of which who forgot
-  // them had not heard.
+  // will: those of its own earlier runs and of forgotten nodes, and closed ones whose closer is
+  // over itself.
   std::vector<OriginId> Abandoned() const;
   // Logs that nobody writes `origin` any more and that this node will fold it.
   void Close(const OriginId& origin, std::string& log);
@@ -324,6 +326,7 @@ class Replica {
   void MarkDirtyLazy(const Key& key);
   void ClearLazyDirty();
   void BeginOwn(const OriginId& own);
+  void AdvanceOwn(const OriginId& origin, Lsn to);
   crdt::OriginIndex LazyOfIndex(crdt::OriginIndex run) const;
   void NoteHeard(const Key& key, crdt::OriginIndex origin, const SharedMutation& mutation);
   void ForgetHeard(const CellName& cell);
@@ -352,6 +355,7 @@ class Replica {
   bool Decodes(ByteReader in, const std::vector<OriginId>& dictionary, bool& folds_other);
   void Claim(const OriginId& closed, const OriginId& by, Lsn at);
   void ChooseCloser(const OriginId& closed);
+  bool FallsToUs(const OriginId& origin) const;
   bool IsCurrent(const CellName& cell, std::uint64_t epoch);
   std::string EncodeDirty(SharedWriter& writer, bool& all);
   bool EncodeDirtyOf(SharedPartition& partition, SharedWriter& writer, std::string& out);
@@ -416,7 +420,7 @@ class Replica {
   bool ever_freed_ = false;  // the own origin has freed an entry
   std::map<NodeId, crdt::VersionVector> rows_;
   std::vector<NodeId> members_, forgotten_;
-  OriginMap<NodeId> writers_;  // of those that are not folded, as their frames say
+  OriginMap<NodeId> writers_;  // of those that are not folded
   OriginMap<Closed> closed_;
   // All who have said that they fold it, and from where on their log says so.
   OriginMap<OriginMap<Lsn>> claims_;

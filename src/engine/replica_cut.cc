@@ -160,7 +160,7 @@ std::optional<std::string> Replica::Cut(Lsn to, const crdt::VersionVector& row, 
       .origin = own(), .from = sent_, .to = to, .clock = clock, .row = row, .body = body};
   TellBytes();
   sent_ = to;
-  applied_.Advance(own(), to);
+  AdvanceOwn(own(), to);
   rows_[options_.node] = row;
   return crdt::EncodeFrame(frame);
 }

@@ -56,19 +56,27 @@ void Replica::ChooseCloser(const OriginId& closed) {
   closed_[closed] = {best->first, best->second};
 }
 
-// A CLOSE may come here, by way of others, after its own origin was closed or folded; and frames of
-// a node's last run after it was forgotten.
+// What an origin that is over has left to do is the work of the node whose run it was, of whoever
+// closed it, and of everybody if that node was forgotten or the origin is folded. Any of it may
+// come here, by way of others, when all that is known already: frames of a run that its own node
+// has lost with the end of its log, or those of a forgotten node, or a CLOSE of theirs.
+bool Replica::FallsToUs(const OriginId& origin) const {
+  if (IsOwn(origin)) return false;
+  if (folded_.contains(origin) || (options_.was_ours && options_.was_ours(origin))) return true;
+  const auto closing = closed_.find(origin);
+  if (closing != closed_.end() && closing->second.by == own()) return true;
+  const auto writer = writers_.find(origin);
+  return writer != writers_.end() &&
+         std::find(forgotten_.begin(), forgotten_.end(), writer->second) != forgotten_.end();
+}
+
 std::vector<OriginId> Replica::Abandoned() const {
   std::vector<OriginId> abandoned;
-  for (const auto& [origin, node] : writers_) {
-    const bool forgotten =
-        std::find(forgotten_.begin(), forgotten_.end(), node) != forgotten_.end();
-    if (forgotten && !closed_.contains(origin)) abandoned.push_back(origin);
+  for (const auto& [origin, lsn] : applied_) {
+    if (!closed_.contains(origin) && FallsToUs(origin)) abandoned.push_back(origin);
   }
   for (const auto& [origin, closing] : closed_) {
-    const auto of_closer = closed_.find(closing.by);
-    const bool ours = of_closer != closed_.end() && of_closer->second.by == own();
-    if (closing.by != own() && (ours || folded_.contains(closing.by))) abandoned.push_back(origin);
+    if (FallsToUs(closing.by)) abandoned.push_back(origin);
   }
   return abandoned;
 }

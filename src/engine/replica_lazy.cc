@@ -25,6 +25,13 @@ void Replica::BeginOwn(const OriginId& own) {
   lazy_used_.store(applied_.Get(lazy()) > 0, std::memory_order_relaxed);
 }
 
+// Who copies the state here is told in this way whose it is: there may never be another frame of
+// it.
+void Replica::AdvanceOwn(const OriginId& origin, Lsn to) {
+  applied_.Advance(origin, to);
+  if (to > 0) writers_[origin] = options_.node;
+}
+
 // Of a run that never had one it is the run itself.
 crdt::OriginIndex Replica::LazyOfIndex(crdt::OriginIndex run) const {
   return origins_.Find(LazyOf(origins_.IdOf(run))).value_or(run);
@@ -157,7 +164,7 @@ std::optional<std::string> Replica::CutLazy(Lsn to) {
   std::string body;
   PutHead({.node = options_.node, .partial = left > 0, .epoch = epoch_, .dictionary = {}}, body);
   body += entries;
-  applied_.Advance(lazy(), to);
+  AdvanceOwn(lazy(), to);
   return crdt::EncodeFrame(
       {.origin = lazy(), .from = from, .to = to, .clock = clock(), .row = {}, .body = body});
 }

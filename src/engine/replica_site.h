@@ -27,6 +27,7 @@ class ReplicaSite {
         replica_(keyspace_, &watches_,
                  {.node = NodeId{number},
                   .own = Origin(number),
+                  .was_ours = [this](const OriginId& origin) { return origin == earlier_run; },
                   .close_record = [this] { return lsn_; },
                   .wall_now = [] { return kNow; }}) {
     keyspace_.set_replica(&replica_);
@@ -35,6 +36,7 @@ class ReplicaSite {
   }
 
   static OriginId Origin(std::uint8_t number) { return OriginId{number}; }
+  OriginId earlier_run{};  // of this node, as its disk says
   Replica& replica() { return replica_; }
   Keyspace& keyspace() { return keyspace_; }
   Unit& unit() { return unit_; }

@@ -50,7 +50,7 @@ void Replica::BeginAs(const OriginId& home, Lsn lsn) {
   BeginOwn(home);
   home_ = own_;
   sent_ = lsn;
-  applied_.Advance(home, lsn);
+  AdvanceOwn(home, lsn);
 }
 
 void Replica::NextRun(const OriginId& own, Lsn last) {
@@ -104,7 +104,7 @@ bool Replica::Replay(std::string_view unit, Lsn lsn, WallMs now) {
 void Replica::ReplayOwnFrame(const crdt::Frame& frame) {
   if (frame.origin == lazy()) {
     if (frame.to <= applied_.Get(frame.origin)) return;
-    applied_.Advance(frame.origin, frame.to);
+    AdvanceOwn(frame.origin, frame.to);
     lazy_used_.store(true, std::memory_order_relaxed);
     if (IsPartial(frame)) return;
     for (auto& partition : partitions_) partition->lazy.clear();
@@ -113,7 +113,7 @@ void Replica::ReplayOwnFrame(const crdt::Frame& frame) {
   }
   if (frame.to <= sent_) return;
   sent_ = frame.to;
-  applied_.Advance(own(), frame.to);
+  AdvanceOwn(own(), frame.to);
   rows_[options_.node] = frame.row;
   if (IsPartial(frame)) return;  // the next one, or one that is cut anew, has all of it
   for (auto& partition : partitions_) partition->Clean();

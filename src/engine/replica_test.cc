@@ -242,6 +242,34 @@ TEST(Replica, WhatTurnsUpLateOfAForgottenNodeIsToBeClosed) {
   EXPECT_EQ(b.replica().Abandoned(), std::vector<OriginId>{Site::Origin(1)});
 }
 
+// The run had told of it before it was on the disk.
+TEST(Replica, WhatTurnsUpLateOfALostRunIsToBeClosed) {
+  Site a(1), b(2), restarted(7);
+  restarted.earlier_run = Site::Origin(1);
+  EXPECT_TRUE(restarted.replica().Abandoned().empty());
+  b.Add("n", 5);
+  ASSERT_EQ(a.Take(b.Cut()), Replica::Outcome::kApplied);
+  std::string log;
+  a.replica().Close(Site::Origin(2), log);
+  a.Append(log);
+  ASSERT_EQ(restarted.Take(a.Cut()), Replica::Outcome::kApplied);
+  // With what it had taken upon itself.
+  const std::vector<OriginId> both{Site::Origin(1), Site::Origin(2)};
+  EXPECT_EQ(restarted.replica().Abandoned(), both);
+  for (const OriginId& origin : both) restarted.replica().Close(origin, log);
+  EXPECT_TRUE(restarted.replica().Abandoned().empty());
+}
+
+// It may have died before it cut another frame.
+TEST(Replica, WhoeverCopiesAStateKnowsWhoseTheRunOfTheDonorIs) {
+  Site a(1), b(2);
+  a.Add("n", 5);
+  a.Cut();
+  b.replica().SetMembers({NodeId{2}}, {NodeId{1}});
+  ASSERT_TRUE(b.replica().DecodeControl(a.replica().EncodeControl(a.lsn()), true));
+  EXPECT_EQ(b.replica().Abandoned(), std::vector<OriginId>{Site::Origin(1)});
+}
+
 // Its own lost frames tell a node that it has an older disk: it must not follow frame by frame.
 TEST(Replica, ANodeThatWasSetBackTakesAState) {
   Site a(1), restored(1);

@@ -195,6 +195,11 @@ bool Cluster::RowMoved() const {
 
 // ---- folding and freeing
 
+void Cluster::CloseAbandoned(std::string& unit) {
+  if (node_.environment().cluster_bugs.no_close) return;
+  for (const OriginId& origin : replica_->Abandoned()) replica_->Close(origin, unit);
+}
+
 void Cluster::Tend(Now now) {
   if (!replica_ || receiving_ || !node_.ready() || now.mono_ns - last_tend_ < kTendInterval) return;
   if (node_.state().disk_full.load() || node_.state().disk_failed.load()) return;
@@ -203,7 +208,7 @@ void Cluster::Tend(Now now) {
   {
     const std::lock_guard turn(node_.state().turn_lock);
     std::string unit;
-    for (const OriginId& origin : replica_->Abandoned()) replica_->Close(origin, unit);
+    CloseAbandoned(unit);
     AppendUnit(unit);
     if (!replica_->closed().empty()) {
       CutFrame(false);  // a fold has its frames for itself

@@ -245,6 +245,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   void CutLazyIfDue(Now now);
   void TickDigest(Now now);
   std::vector<Lsn> AckedByPeers(const replication::ReplicatorStatus& known) const;
+  void CloseAbandoned(std::string& unit);
   void Tend(Now now);
   void CarryOutWishes(Now now);
   Status CarryOut(Now now, const MeetWish& wish);

@@ -107,6 +107,7 @@ void Cluster::MakeReplica(const OriginId& own) {
       engine::Replica::Options{
           .node = node_id(),
           .own = own,
+          .was_ours = [this](const OriginId& origin) { return IsOfThisNode(origin); },
           .close_record = [this] { return recovering_ ? replayed_ : node_.CloseRecord(); },
           .wall_now = [this] { return node_.environment().wall_now(); }});
   node_.keyspace().set_replica(replica_.get());

@@ -154,18 +154,7 @@ Status Cluster::BeginRun() {
 void Cluster::CloseOldRuns() {
   if (!replica_) return;
   std::string unit;
-  const bool closes = !node_.environment().cluster_bugs.no_close;
-  std::vector<OriginId> duties;
-  for (const auto& [closed, closing] : replica_->closed()) {
-    if (IsOfThisNode(closing.by)) duties.push_back(closed);
-  }
-  for (const auto& [known, lsn] : replica_->applied()) {
-    if (lsn == 0 || replica_->IsOwn(known) || !IsOfThisNode(known)) continue;
-    if (std::find(duties.begin(), duties.end(), known) == duties.end()) duties.push_back(known);
-  }
-  for (const OriginId& origin : duties) {
-    if (closes) replica_->Close(origin, unit);
-  }
+  CloseAbandoned(unit);
   if (!unit.empty()) node_.AppendRecord(RecordType::kCommit, unit);
   // All of it was read from the disk.
   durable_ = replica_->applied();
