@@ -108,6 +108,18 @@ bool ClusterSimulation::StaysForgotten(std::size_t n) const {
   });
 }
 
+// What a node has brought along and nobody has heard of before it was forgotten once more is part
+// of what it brings along the next time.
+bool ClusterSimulation::IsBroughtAgain(const OriginId& origin, Lsn lsn) const {
+  return std::any_of(brought_.begin(), brought_.end(), [&](const Brought& brought) {
+    return lsn <= brought.known.Get(origin) &&
+           std::any_of(brought.from.begin(), brought.from.end(), [&](int run) {
+             const OriginId& id = ledger_.IdOf(static_cast<std::size_t>(run));
+             return origin == id || origin == LazyOf(id);
+           });
+  });
+}
+
 // Each increment that only it had counts once, unless it had reset that itself.
 void ClusterSimulation::CheckBrought() {
   if (!result_.ok || result_.counts.rollbacks > 0 || requests_.flush_all > 0) return;
@@ -126,7 +138,8 @@ void ClusterSimulation::CheckBrought() {
     for (std::size_t i = 0; i < brought.added.size(); ++i) {
       const auto& [stream, what] = brought.added[i];
       const Lsn lsn = ledger_.LsnOf(stream, what.first);
-      if (lsn > known.Get(ledger_.IdOf(static_cast<std::size_t>(stream)))) continue;
+      const OriginId& origin = ledger_.IdOf(static_cast<std::size_t>(stream));
+      if (lsn > known.Get(origin) && !IsBroughtAgain(origin, lsn)) continue;
       got[static_cast<std::size_t>(brought.cells[i])].Add(what.second);
     }
     for (std::size_t i = 0; i < due.size(); ++i) {

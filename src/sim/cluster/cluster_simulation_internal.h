@@ -117,6 +117,7 @@ class ClusterSimulation {
   void BeginNextLife(std::size_t n);
   bool Returns(std::size_t n) const { return !lives_[n].forgotten || lives_[n].returns; }
   bool StaysForgotten(std::size_t n) const;
+  bool IsBroughtAgain(const OriginId& origin, Lsn lsn) const;
   void CheckBrought();
   void Join(std::size_t n);
 
