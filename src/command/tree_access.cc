@@ -23,9 +23,10 @@ std::string Shown(std::string_view text) {
   return std::string(text.substr(0, kMaxShown));
 }
 
-// Calls use(index, tree key) for each of `count` keys, with their memory on its way.
+// Calls use(index, tree key) for each of `count` keys, with the memory of these buckets on its way.
 template <typename KeyOf, typename Use>
-void ForEachKey(const Tree& tree, std::size_t count, KeyOf key_of, Use use) {
+void ForEachKey(const Tree& tree, std::size_t count, const BucketRange& range, KeyOf key_of,
+                Use use) {
   std::array<TreeKey, kBatch> keys;
   for (std::size_t begin = 0; begin < count; begin += kBatch) {
     const std::size_t size = std::min(kBatch, count - begin);
@@ -34,7 +35,9 @@ void ForEachKey(const Tree& tree, std::size_t count, KeyOf key_of, Use use) {
       tree.Prefetch(keys[i]);
     }
     for (std::size_t i = 0; i < size; ++i) tree.PrefetchRecord(keys[i]);
-    for (std::size_t i = 0; i < size; ++i) tree.PrefetchNewest(keys[i]);
+    // A total stands in the head of a record.
+    for (std::size_t i = 0; i < size && range != Tree::kAll; ++i)
+      tree.PrefetchBuckets(keys[i], range);
     for (std::size_t i = 0; i < size; ++i) use(begin + i, keys[i]);
   }
 }
@@ -75,7 +78,9 @@ bool AllSurelyFit(const TreePlace& place, std::span<const TreeAdd> adds) {
     return true;
   bool fit = true;
   const auto key_of = [&](std::size_t i) { return adds[i].key; };
-  ForEachKey(*place.tree, adds.size(), key_of, [&](std::size_t i, const TreeKey& key) {
+  if (adds.empty()) return true;
+  const BucketRange first{adds[0].bucket, adds[0].bucket};  // and most often the only one
+  ForEachKey(*place.tree, adds.size(), first, key_of, [&](std::size_t i, const TreeKey& key) {
     const Decimal value = place.tree->Get(key, adds[i].bucket);
     fit &= Decimal::Add(Magnitude(value), together).has_value();
   });
@@ -169,7 +174,7 @@ void SumEach(const TreePlace& place, std::span<const std::string_view> keys,
   sums.assign(keys.size(), Decimal());
   if (!place) return;
   const auto key_of = [&](std::size_t i) { return keys[i]; };
-  ForEachKey(*place.tree, keys.size(), key_of, [&](std::size_t i, const TreeKey& key) {
+  ForEachKey(*place.tree, keys.size(), range, key_of, [&](std::size_t i, const TreeKey& key) {
     sums[i] = SumOfKey(*place.tree, key, range);
   });
 }
@@ -181,7 +186,7 @@ void ReplySums(Context& ctx, const TreePlace& place, std::span<const std::string
     return;
   }
   const auto key_of = [&](std::size_t i) { return keys[i]; };
-  ForEachKey(*place.tree, keys.size(), key_of, [&](std::size_t, const TreeKey& key) {
+  ForEachKey(*place.tree, keys.size(), range, key_of, [&](std::size_t, const TreeKey& key) {
     ctx.reply.Decimal(SumOfKey(*place.tree, key, range));
   });
 }
@@ -227,7 +232,7 @@ Status AddAll(Context& ctx, TreePlace& place, std::span<const TreeAdd> adds,
       tree.Prefetch(batch[i].key);
     }
     for (std::size_t i = 0; i < size; ++i) tree.PrefetchRecord(batch[i].key);
-    for (std::size_t i = 0; i < size; ++i) tree.PrefetchNewest(batch[i].key);
+    for (std::size_t i = 0; i < size; ++i) tree.PrefetchBuckets(batch[i].key, {batch[i].bucket, batch[i].bucket});
     ctx.unit.AddToBuckets(place.name, tree, {batch.data(), size});
     if (values == nullptr) continue;
     for (std::size_t i = 0; i < size; ++i) values->push_back(batch[i].value);

@@ -89,25 +89,26 @@ KeyRecord::Plan KeyRecord::PlanFor(const std::vector<Cell>& cells) {
   }
   if (!total.value().IsInt64()) plan.value_code = kWide;  // the total is an i64 otherwise
   const Bucket base = cells.front().bucket;
-  plan.bucket_code = DistanceCode(Distance(base, cells.back().bucket));
+  const std::uint64_t distance = Distance(base, cells.back().bucket);
   plan.wide_base = base != static_cast<std::uint32_t>(base);
-  plan.single = cells.size() == 1;
-  plan.capacity = plan.single ? 1 : CapacityFor(cells.size());
+  if (cells.size() == 1) return plan;
+  plan.form = distance == cells.size() - 1 ? kRun : DistanceCode(distance);
+  plan.capacity = CapacityFor(cells.size());
   return plan;
 }
 
 std::size_t KeyRecord::SizeFor(const Plan& plan) {
   const std::size_t value_size = std::size_t{1} << plan.value_code;
-  const std::size_t bucket_size = plan.single ? 0 : std::size_t{1} << plan.bucket_code;
-  const std::size_t counts = plan.single ? 0 : 8 + (plan.value_code == kWide ? sizeof(Sum) : 8);
+  const std::size_t bucket_size = plan.form <= kDistances8 ? std::size_t{1} << plan.form : 0;
+  const std::size_t counts =
+      plan.form == kSingle ? 0 : 8 + (plan.value_code == kWide ? sizeof(Sum) : 8);
   return 2 + (plan.wide_base ? 8 : 4) + counts + (plan.key_size >= kLongKey ? 4 : 0) +
          plan.key_size + plan.capacity * (bucket_size + value_size);
 }
 
 std::size_t KeyRecord::Size() const {
   return SizeFor({.value_code = value_code(),
-                  .bucket_code = bucket_code(),
-                  .single = IsSingle(),
+                  .form = form(),
                   .wide_base = (flags() & kWideBaseBit) != 0,
                   .number = IsNumber(),
                   .capacity = capacity(),
@@ -121,16 +122,11 @@ KeyRecord* KeyRecord::Build(Slab& slab, bool number, std::string_view key,
   plan.key_size = key.size();
   auto* record = static_cast<KeyRecord*>(slab.Allocate(SizeFor(plan)));
   record->bytes()[0] = static_cast<std::uint8_t>(
-      plan.value_code | plan.bucket_code << kBucketShift | (number ? kNumberBit : 0) |
-      (plan.single ? kSingleBit : 0) | (plan.wide_base ? kWideBaseBit : 0));
+      plan.value_code | plan.form << kFormShift | (number ? kNumberBit : 0) |
+      (plan.wide_base ? kWideBaseBit : 0));
   record->bytes()[1] = static_cast<std::uint8_t>(std::min(key.size(), kLongKey));
-  const Bucket base = cells.front().bucket;
-  if (plan.wide_base) {
-    record->Save(2, base);
-  } else {
-    record->Save(2, static_cast<std::uint32_t>(base));
-  }
-  if (!plan.single) {
+  record->PutBase(cells.front().bucket);
+  if (plan.form != kSingle) {
     record->Save(record->CountOffset(), static_cast<Index>(cells.size()));
     record->Save(record->CountOffset() + 4, plan.capacity);
   }
@@ -140,11 +136,11 @@ KeyRecord* KeyRecord::Build(Slab& slab, bool number, std::string_view key,
   std::memcpy(record->bytes() + record->KeyOffset(), key.data(), key.size());
   Sum total;
   for (Index i = 0; i < cells.size(); ++i) {
-    if (!plan.single) record->PutBucket(i, cells[i].bucket);
+    if (plan.form <= kDistances8) record->PutDistance(i, cells[i].bucket);
     record->PutValue(i, cells[i].value);
     total.Add(cells[i].value);
   }
-  if (plan.single) return record;
+  if (plan.form == kSingle) return record;
   if (plan.value_code == kWide) {
     record->Save(record->TotalOffset(), total);
   } else {
@@ -159,6 +155,14 @@ KeyRecord* KeyRecord::Rebuild(Slab& slab, const std::vector<Cell>& cells) {
   return made;
 }
 
+KeyRecord* KeyRecord::RebuildWithout(Slab& slab, Index from, Index to) {
+  std::vector<Cell> cells;
+  cells.reserve(count() - (to - from));
+  AppendCells(0, from, cells);
+  AppendCells(to, count(), cells);
+  return Rebuild(slab, cells);
+}
+
 // ---- reading
 
 std::uint64_t KeyRecord::HashWith(std::uint64_t seed) const {
@@ -166,10 +170,9 @@ std::uint64_t KeyRecord::HashWith(std::uint64_t seed) const {
 }
 
 Bucket KeyRecord::BucketAt(Index i) const {
-  if (IsSingle()) return base();
   const std::uint8_t* buckets = bytes() + BucketsOffset();
-  std::uint64_t distance = 0;
-  switch (bucket_code()) {
+  std::uint64_t distance = i;
+  switch (form()) {
     case 0:
       distance = LoadAt<std::uint8_t>(buckets, i);
       break;
@@ -179,8 +182,11 @@ Bucket KeyRecord::BucketAt(Index i) const {
     case 2:
       distance = LoadAt<std::uint32_t>(buckets, i);
       break;
-    default:
+    case kDistances8:
       distance = LoadAt<std::uint64_t>(buckets, i);
+      break;
+    default:
+      break;
   }
   return static_cast<Bucket>(static_cast<std::uint64_t>(base()) + distance);
 }
@@ -236,26 +242,52 @@ Sum KeyRecord::SumOf(Index from, Index to) const {
 Sum KeyRecord::SumIn(const BucketRange& range) const {
   if (IsSingle()) return range.Contains(base()) ? Sum(ValueAt(0)) : Sum();
   if (range.empty()) return {};
-  const Index n = count();
-  const Index from = LowerBound(range.first);
-  Index to = LowerBound(range.last);
-  if (to < n && BucketAt(to) == range.last) ++to;
-  return SumOf(from, std::max(from, to));
+  return SumOf(LowerBound(range.first), UpperBound(range.last));
+}
+
+void KeyRecord::Prefetch(const BucketRange& range) const {
+  if (IsSingle()) return;
+  Index from = count() - 1;
+  Index to = from;
+  if (HasDistances()) {
+    __builtin_prefetch(bytes() + BucketsOffset() + to * distance_size());
+  } else {
+    from = std::min(from, LowerBound(range.first));
+    to = std::min(to, LowerBound(range.last));
+  }
+  const std::uint8_t* values = bytes() + ValuesOffset();
+  __builtin_prefetch(values + from * value_size(), 1);
+  __builtin_prefetch(values + (to + 1) * value_size() - 1, 1);
+}
+
+std::optional<KeyRecord::Index> KeyRecord::IndexOf(Bucket bucket) const {
+  if (!HasDistances()) {
+    const std::uint64_t distance = Distance(base(), bucket);  // huge if it is before base
+    if (distance >= count()) return std::nullopt;
+    return static_cast<Index>(distance);
+  }
+  const Index i = LowerBound(bucket);
+  if (i == count() || BucketAt(i) != bucket) return std::nullopt;
+  return i;
 }
 
 KeyRecord::Index KeyRecord::LowerBound(Bucket bucket) const {
   const Index n = count();
+  if (!HasDistances()) {
+    if (bucket <= base()) return 0;
+    return static_cast<Index>(std::min<std::uint64_t>(Distance(base(), bucket), n));
+  }
   // Today's bucket is the last one, and most keys are asked for today.
   const Bucket newest = BucketAt(n - 1);
   if (bucket >= newest) return bucket > newest ? n : n - 1;
   if (bucket <= base()) return 0;
-  // Days follow each other without a gap in most keys: then it is as far back as it is long ago.
+  // Gaps are few in most keys, and old: then it is as far back as it is long ago.
   const std::uint64_t ago = Distance(bucket, newest);
   if (ago < n && BucketAt(n - 1 - static_cast<Index>(ago)) == bucket)
     return n - 1 - static_cast<Index>(ago);
   const std::uint8_t* buckets = bytes() + BucketsOffset();
   const std::uint64_t distance = Distance(base(), bucket);
-  switch (bucket_code()) {
+  switch (form()) {
     case 0:
       return LowerBoundIn<std::uint8_t>(buckets, n, distance);
     case 1:
@@ -295,9 +327,14 @@ void KeyRecord::PutValue(Index i, const Decimal& value) {
   Save(ValuesOffset() + i * sizeof(Decimal::Int128), value.Units());
 }
 
-void KeyRecord::PutBucket(Index i, Bucket bucket) {
+void KeyRecord::PutBase(Bucket bucket) {
+  if ((flags() & kWideBaseBit) != 0) return Save(2, bucket);
+  Save(2, static_cast<std::uint32_t>(bucket));
+}
+
+void KeyRecord::PutDistance(Index i, Bucket bucket) {
   const std::uint64_t distance = Distance(base(), bucket);
-  std::memcpy(bytes() + BucketsOffset() + i * bucket_size(), &distance, bucket_size());
+  std::memcpy(bytes() + BucketsOffset() + i * distance_size(), &distance, distance_size());
 }
 
 bool KeyRecord::Fits(const Decimal& value) const {
@@ -306,16 +343,11 @@ bool KeyRecord::Fits(const Decimal& value) const {
 
 std::optional<std::int64_t> KeyRecord::AddInPlace(Bucket bucket, std::int64_t delta) {
   if (value_code() == kWide) return std::nullopt;
-  Index i = 0;
-  if (IsSingle()) {
-    if (bucket != base()) return std::nullopt;
-  } else {
-    i = LowerBound(bucket);
-    if (i == count() || BucketAt(i) != bucket) return std::nullopt;
-  }
+  const auto i = IndexOf(bucket);
+  if (!i) return std::nullopt;
   const std::size_t values = ValuesOffset();
   std::int64_t value = 0;
-  if (__builtin_add_overflow(IntegerAt(values, i), delta, &value)) return std::nullopt;
+  if (__builtin_add_overflow(IntegerAt(values, *i), delta, &value)) return std::nullopt;
   const int unused = 64 - (8 << value_code());
   if (static_cast<std::int64_t>(static_cast<std::uint64_t>(value) << unused) >> unused != value) {
     return std::nullopt;
@@ -327,7 +359,7 @@ std::optional<std::int64_t> KeyRecord::AddInPlace(Bucket bucket, std::int64_t de
     }
     Save(TotalOffset(), total);
   }
-  PutInteger(values, i, value);
+  PutInteger(values, *i, value);
   return value;
 }
 
@@ -369,7 +401,8 @@ KeyRecord* KeyRecord::Insert(Slab& slab, Index i, Bucket bucket, const Decimal& 
 bool KeyRecord::InsertInPlace(Index i, Bucket bucket, const Decimal& value) {
   const Index n = count();
   if (n == capacity() || bucket < base() || !Fits(value)) return false;
-  if (DistanceCode(Distance(base(), bucket)) > bucket_code()) return false;
+  const std::uint64_t distance = Distance(base(), bucket);
+  if (HasDistances() ? DistanceCode(distance) > form() : distance != n) return false;
   if (value_code() == kWide) {
     ChangeTotal({}, Sum(value));
   } else {
@@ -379,51 +412,51 @@ bool KeyRecord::InsertInPlace(Index i, Bucket bucket, const Decimal& value) {
     }
     Save(TotalOffset(), total);
   }
-  std::uint8_t* buckets = bytes() + BucketsOffset();
-  std::uint8_t* values = bytes() + ValuesOffset();
-  const std::size_t after = n - i;
-  std::memmove(buckets + (i + 1) * bucket_size(), buckets + i * bucket_size(),
-               after * bucket_size());
-  std::memmove(values + (i + 1) * value_size(), values + i * value_size(), after * value_size());
-  PutBucket(i, bucket);
+  MoveCells(i, i + 1);
+  if (HasDistances()) PutDistance(i, bucket);
   PutValue(i, value);
   Save(CountOffset(), n + 1);
   return true;
 }
 
 KeyRecord* KeyRecord::Erase(Slab& slab, Index from, Index to) {
-  const Index n = count();
   if (from == to) return this;
-  if (to - from == n) {
+  if (to - from == count()) {
     Destroy(slab);
     return nullptr;
   }
-  const Index left = n - (to - from);
+  return EraseInPlace(from, to) ? this : RebuildWithout(slab, from, to);
+}
+
+bool KeyRecord::EraseInPlace(Index from, Index to) {
+  const Index left = count() - (to - from);
   // Few are left, or what the total loses may let it fit again: made anew, it takes what it needs.
-  if (left <= capacity() / 2 || value_code() == kWide) {
-    std::vector<Cell> cells;
-    cells.reserve(left);
-    AppendCells(0, from, cells);
-    AppendCells(to, n, cells);
-    return Rebuild(slab, cells);
+  if (left <= capacity() / 2 || value_code() == kWide) return false;
+  // A run goes on without its begin or its end, but not without its middle.
+  const Bucket first = from == 0 ? BucketAt(to) : base();
+  if (form() == kRun) {
+    if (from > 0 && to < count()) return false;
+    if ((flags() & kWideBaseBit) == 0 && first != static_cast<std::uint32_t>(first)) return false;
   }
-  const Sum removed = SumOf(from, to);
   Sum total = Total();
-  total.Subtract(removed);
-  if (!total.value().IsInt64()) {
-    std::vector<Cell> cells;
-    AppendCells(0, from, cells);
-    AppendCells(to, n, cells);
-    return Rebuild(slab, cells);
-  }
+  total.Subtract(SumOf(from, to));
+  if (!total.value().IsInt64()) return false;
   Save(TotalOffset(), total.value().Int64());
-  std::uint8_t* buckets = bytes() + BucketsOffset();
-  std::uint8_t* values = bytes() + ValuesOffset();
-  const std::size_t after = n - to;
-  std::memmove(buckets + from * bucket_size(), buckets + to * bucket_size(), after * bucket_size());
-  std::memmove(values + from * value_size(), values + to * value_size(), after * value_size());
+  MoveCells(to, from);
+  if (form() == kRun) PutBase(first);
   Save(CountOffset(), left);
-  return this;
+  return true;
+}
+
+// Those from `from` on come to lie at `to` and after it.
+void KeyRecord::MoveCells(Index from, Index to) {
+  const std::size_t moved = count() - from;
+  std::uint8_t* values = bytes() + ValuesOffset();
+  std::memmove(values + to * value_size(), values + from * value_size(), moved * value_size());
+  if (!HasDistances()) return;
+  std::uint8_t* buckets = bytes() + BucketsOffset();
+  std::memmove(buckets + to * distance_size(), buckets + from * distance_size(),
+               moved * distance_size());
 }
 
 void KeyRecord::ChangeTotal(const Sum& minus, const Sum& plus) {

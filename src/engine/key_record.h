@@ -4,15 +4,15 @@
 //   flags u8 | key length u8 | base u32 or i64 | [count u32 | capacity u32 | total] |
 //   [key length u32, if the short one is 255] | key | buckets | values
 //
-// flags: bits 0..2 width of the values (1, 2, 4, 8 bytes, or 16: units of a Decimal), bits 3..4
-// width of the buckets (1, 2, 4, 8 bytes, as the distance from base), bit 5 the key is a number
-// (its significant bytes), bit 6 single, bit 7 base takes 8 bytes. A single record has one bucket,
-// which is base, and no count, capacity and total. The total is an i64, or a Sum where values take
-// 16 bytes.
+// flags: bits 0..2 width of the values (1, 2, 4, 8 bytes, or 16: units of a Decimal), bits 3..5 how
+// the buckets are given (see Form), bit 6 the key is a number (its significant bytes), bit 7 base
+// takes 8 bytes. The total is an i64, or a Sum where values take 16 bytes.
 //
-// So the millionth view of article 12345678 today costs 12 bytes, a further day 2 to 4. Buckets are
+// So the millionth view of article 12345678 today costs 12 bytes, a further day 1 to 4. Buckets are
 // ascending. All values of a key have the width of its widest, which makes the sum over a range one
-// loop over an array, and an increment of the last bucket a load and a store.
+// loop over an array, and an increment a load and a store. Days that follow each other without a
+// gap, the rule, are not written down: a bucket's place is its distance from base, and nobody
+// searches for it.
 #pragma once
 
 #include <cstdint>
@@ -67,19 +67,19 @@ class KeyRecord {
   Sum Total() const;
   Sum SumOf(Index from, Index to) const;  // [from, to)
   Index LowerBound(Bucket bucket) const;  // the first one that is not before `bucket`
+  std::optional<Index> IndexOf(Bucket bucket) const;
+  Index UpperBound(Bucket bucket) const {  // the first one that is after `bucket`
+    return bucket == INT64_MAX ? count() : LowerBound(bucket + 1);
+  }
   // Appends [from, to).
   void AppendCells(Index from, Index to, std::vector<Cell>& cells) const;
 
   // The sum over a range of buckets.
   Sum SumIn(const BucketRange& range) const;
 
-  // Brings the newest bucket and its value towards the cache, where they are not beside the head.
-  void PrefetchNewest() const {
-    if (IsSingle()) return;
-    const Index newest = count() - 1;
-    __builtin_prefetch(bytes() + BucketsOffset() + newest * bucket_size());
-    __builtin_prefetch(bytes() + ValuesOffset() + newest * value_size(), 1);
-  }
+  // Brings towards the cache what a look at these buckets reads beside the head: a guess where
+  // buckets have gaps, that they are the newest.
+  void Prefetch(const BucketRange& range) const;
   // Adds to a bucket that is there. Empty, and nothing changed, if that takes more than a load and
   // a store: the bucket is not there, or a number would need more bytes.
   std::optional<std::int64_t> AddInPlace(Bucket bucket, std::int64_t delta);
@@ -94,10 +94,18 @@ class KeyRecord {
   const std::uint8_t* bytes() const { return reinterpret_cast<const std::uint8_t*>(this); }
 
  private:
+  // How the buckets are given. Forms 0..3 are an array of distances from base of 1, 2, 4, 8 bytes.
+  enum Form : int {
+    kDistances1 = 0,
+    kDistances8 = 3,
+    kRun,    // base and those that follow it, without a gap: no array
+    kSingle  // only base: no array, count, capacity and total
+  };
+
   static constexpr std::uint8_t kValueMask = 7;
-  static constexpr int kBucketShift = 3;
-  static constexpr std::uint8_t kNumberBit = 32;
-  static constexpr std::uint8_t kSingleBit = 64;
+  static constexpr int kFormShift = 3;
+  static constexpr std::uint8_t kFormMask = 7;
+  static constexpr std::uint8_t kNumberBit = 64;
   static constexpr std::uint8_t kWideBaseBit = 128;
   static constexpr int kWide = 4;  // width code of values in units
   static constexpr std::size_t kLongKey = 255;
@@ -105,8 +113,7 @@ class KeyRecord {
   // What a record is made of besides its contents.
   struct Plan {
     int value_code = 0;
-    int bucket_code = 0;
-    bool single = false;
+    int form = kSingle;
     bool wide_base = false;
     bool number = false;
     Index capacity = 1;
@@ -118,16 +125,19 @@ class KeyRecord {
   static KeyRecord* Build(Slab& slab, bool number, std::string_view key,
                           const std::vector<Cell>& cells);
   KeyRecord* Rebuild(Slab& slab, const std::vector<Cell>& cells);
+  KeyRecord* RebuildWithout(Slab& slab, Index from, Index to);
+  bool EraseInPlace(Index from, Index to);
   bool StoreInPlace(Index i, const Decimal& value);
   bool InsertInPlace(Index i, Bucket bucket, const Decimal& value);
   bool Fits(const Decimal& value) const;
 
   std::uint8_t flags() const { return bytes()[0]; }
-  bool IsSingle() const { return (flags() & kSingleBit) != 0; }
+  int form() const { return flags() >> kFormShift & kFormMask; }
+  bool IsSingle() const { return form() == kSingle; }
+  bool HasDistances() const { return form() <= kDistances8; }
   int value_code() const { return flags() & kValueMask; }
-  int bucket_code() const { return flags() >> kBucketShift & 3; }
   std::size_t value_size() const { return std::size_t{1} << value_code(); }
-  std::size_t bucket_size() const { return std::size_t{1} << bucket_code(); }
+  std::size_t distance_size() const { return std::size_t{1} << form(); }  // if HasDistances()
   Index capacity() const { return IsSingle() ? 1 : Load<Index>(CountOffset() + 4); }
   Bucket base() const {
     return (flags() & kWideBaseBit) != 0 ? Load<Bucket>(2) : Load<std::uint32_t>(2);
@@ -147,12 +157,14 @@ class KeyRecord {
   }
   std::size_t BucketsOffset() const { return KeyOffset() + KeySize(); }
   std::size_t ValuesOffset() const {
-    return BucketsOffset() + (IsSingle() ? 0 : capacity() * bucket_size());
+    return BucketsOffset() + (HasDistances() ? capacity() * distance_size() : 0);
   }
   std::int64_t IntegerAt(std::size_t values, Index i) const;
   void PutInteger(std::size_t values, Index i, std::int64_t value);
   void PutValue(Index i, const Decimal& value);
-  void PutBucket(Index i, Bucket bucket);
+  void MoveCells(Index from, Index to);
+  void PutBase(Bucket bucket);
+  void PutDistance(Index i, Bucket bucket);
   void ChangeTotal(const Sum& minus, const Sum& plus);
 
   // A number of up to 8 bytes, without a loop and without a byte beyond.

@@ -35,15 +35,13 @@ std::string KeyView::ToString() const {
 std::pair<KeyRecord::Index, KeyRecord::Index> KeyView::IndexesOf(const BucketRange& range) const {
   if (range.empty()) return {0, 0};
   const KeyRecord::Index from = std::max(live_, record_.LowerBound(range.first));
-  KeyRecord::Index to = record_.LowerBound(range.last);
-  if (to < record_.count() && record_.BucketAt(to) == range.last) ++to;
-  return {from, std::max(from, to)};
+  return {from, std::max(from, record_.UpperBound(range.last))};
 }
 
 std::optional<Decimal> KeyView::At(Bucket bucket) const {
-  const KeyRecord::Index i = record_.LowerBound(bucket);
-  if (i < live_ || i == record_.count() || record_.BucketAt(i) != bucket) return std::nullopt;
-  return record_.ValueAt(i);
+  const auto i = record_.IndexOf(bucket);
+  if (!i || *i < live_) return std::nullopt;
+  return record_.ValueAt(*i);
 }
 
 Decimal KeyView::SumOf(const BucketRange& range) const {
@@ -175,8 +173,7 @@ std::uint64_t Tree::Clear(const TreeKey& key, const BucketRange& range) {
   KeyRecord* record = KeyTable::RecordAt(*slot);
   const KeyRecord::Index n = record->count();
   const KeyRecord::Index from = record->LowerBound(range.first);
-  KeyRecord::Index to = record->LowerBound(range.last);
-  if (to < n && record->BucketAt(to) == range.last) ++to;
+  const KeyRecord::Index to = record->UpperBound(range.last);
   if (from >= to) return 0;
 
   if (to == n) {

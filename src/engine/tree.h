@@ -122,13 +122,13 @@ class Tree {
                           : MakeTextKey(key.text, home_.hash_seed))
         .hash;
   }
-  // For a batch of keys: first Prefetch all, then PrefetchRecord all, then PrefetchNewest all, then
+  // For a batch of keys: first Prefetch all, then PrefetchRecord all, then PrefetchBuckets all, then
   // use them.
   void Prefetch(const TreeKey& key) const { table_->Prefetch(key.hash); }
   void PrefetchRecord(TreeKey& key) const { key.hint = table_->PrefetchRecord(key.hash); }
   // With no change of the tree since PrefetchRecord.
-  void PrefetchNewest(const TreeKey& key) const {
-    if (key.hint != nullptr && *key.hint != 0) KeyTable::RecordAt(*key.hint)->PrefetchNewest();
+  void PrefetchBuckets(const TreeKey& key, const BucketRange& range) const {
+    if (key.hint != nullptr && *key.hint != 0) KeyTable::RecordAt(*key.hint)->Prefetch(range);
   }
 
   std::optional<KeyView> Find(const TreeKey& key) const;
