@@ -64,9 +64,10 @@ void BatchAdd(Context& ctx) {
     if (!sum) return ctx.reply.Error(kOutOfRange, ErrorKind::kRange);
     total = *sum;
   }
-  if (Status added = AddAll(ctx, *place, *items, nullptr); !added) {
-    return ctx.reply.Error(added.error());
+  if (const Status status = CheckAdds(*place, *items); !status) {
+    return ctx.reply.Error(status.error());
   }
+  AddAll(ctx, *place, *items, [](std::span<const engine::Unit::BucketAdd>) {});
   ctx.reply.Map(2);
   ctx.reply.Bulk("applied");
   ctx.reply.Integer(static_cast<std::int64_t>(items->size()));

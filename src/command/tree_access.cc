@@ -216,12 +216,11 @@ void SetBucket(Context& ctx, TreePlace& place, std::string_view key, Bucket buck
   ctx.unit.SetBucket(place.name, tree, tree.MakeKey(key), bucket, value);
 }
 
-Status AddAll(Context& ctx, TreePlace& place, std::span<const TreeAdd> adds,
-              std::vector<Decimal>* values) {
-  if (!AllSurelyFit(place, adds)) {
-    if (const Status status = CheckInOrder(place, adds); !status) return status;
-  }
-  if (values != nullptr) values->reserve(adds.size());
+Status CheckAdds(const TreePlace& place, std::span<const TreeAdd> adds) {
+  return AllSurelyFit(place, adds) ? Status() : CheckInOrder(place, adds);
+}
+
+void AddAll(Context& ctx, TreePlace& place, std::span<const TreeAdd> adds, const AddsMade& made) {
   Tree& tree = TreeToChange(ctx, place);
   std::array<engine::Unit::BucketAdd, kBatch> batch;
   for (std::size_t begin = 0; begin < adds.size(); begin += kBatch) {
@@ -232,12 +231,11 @@ Status AddAll(Context& ctx, TreePlace& place, std::span<const TreeAdd> adds,
       tree.Prefetch(batch[i].key);
     }
     for (std::size_t i = 0; i < size; ++i) tree.PrefetchRecord(batch[i].key);
-    for (std::size_t i = 0; i < size; ++i) tree.PrefetchBuckets(batch[i].key, {batch[i].bucket, batch[i].bucket});
+    for (std::size_t i = 0; i < size; ++i)
+      tree.PrefetchBuckets(batch[i].key, {batch[i].bucket, batch[i].bucket});
     ctx.unit.AddToBuckets(place.name, tree, {batch.data(), size});
-    if (values == nullptr) continue;
-    for (std::size_t i = 0; i < size; ++i) values->push_back(batch[i].value);
+    made({batch.data(), size});
   }
-  return {};
 }
 
 }  // namespace jeton::command

@@ -7,6 +7,7 @@
 // the first change, after every check. The caller holds the partition of the tree's name.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -90,8 +91,10 @@ struct TreeAdd {
   Bucket bucket = 0;
   Decimal delta;
 };
-// All or nothing, in order; a key may be there several times. `values` gets the new ones.
-Status AddAll(Context& ctx, TreePlace& place, std::span<const TreeAdd> adds,
-              std::vector<Decimal>* values);
+// Whether all of them can be made, in order; a key may be there several times.
+Status CheckAdds(const TreePlace& place, std::span<const TreeAdd> adds);
+// Makes them, after CheckAdds. `made` gets some at a time, in order, with the buckets' new values.
+using AddsMade = std::function<void(std::span<const engine::Unit::BucketAdd>)>;
+void AddAll(Context& ctx, TreePlace& place, std::span<const TreeAdd> adds, const AddsMade& made);
 
 }  // namespace jeton::command

@@ -58,7 +58,15 @@ Status ParseAdds(std::span<const std::string_view> words, Bucket bucket,
   for (std::size_t i = 0; i < words.size(); i += 2) {
     const Result<Decimal> delta = Decimal::Parse(words[i + 1]);
     if (!delta) return delta.error();
-    adds.push_back({.key = words[i], .bucket = bucket, .delta = *delta});
+    // In place, and an integer made anew: a copy reads as one what was just written in parts, and
+    // waits for it.
+    TreeAdd& add = adds.emplace_back();
+    add.key = words[i];
+    add.bucket = bucket;
+    if (delta->IsInt64()) [[likely]]
+      add.delta = delta->Int64();
+    else
+      add.delta = *delta;
   }
   return {};
 }
@@ -81,12 +89,13 @@ void MIncrBy(Context& ctx) {
   if (const Status status = ParseAdds(words, *bucket, adds); !status) {
     return ctx.reply.Error(status.error());
   }
-  std::vector<Decimal> values;
-  if (const Status status = AddAll(ctx, *place, adds, &values); !status) {
+  if (const Status status = CheckAdds(*place, adds); !status) {
     return ctx.reply.Error(status.error());
   }
-  ctx.reply.Array(values.size());
-  for (const Decimal& value : values) ctx.reply.Decimal(value);
+  ctx.reply.Array(adds.size());
+  AddAll(ctx, *place, adds, [&](std::span<const engine::Unit::BucketAdd> made) {
+    for (const engine::Unit::BucketAdd& add : made) ctx.reply.Decimal(add.value);
+  });
 }
 
 void Set(Context& ctx) {

@@ -121,9 +121,9 @@ KeyRecord* KeyRecord::Build(Slab& slab, bool number, std::string_view key,
   plan.number = number;
   plan.key_size = key.size();
   auto* record = static_cast<KeyRecord*>(slab.Allocate(SizeFor(plan)));
-  record->bytes()[0] = static_cast<std::uint8_t>(
-      plan.value_code | plan.form << kFormShift | (number ? kNumberBit : 0) |
-      (plan.wide_base ? kWideBaseBit : 0));
+  record->bytes()[0] =
+      static_cast<std::uint8_t>(plan.value_code | plan.form << kFormShift |
+                                (number ? kNumberBit : 0) | (plan.wide_base ? kWideBaseBit : 0));
   record->bytes()[1] = static_cast<std::uint8_t>(std::min(key.size(), kLongKey));
   record->PutBase(cells.front().bucket);
   if (plan.form != kSingle) {
@@ -245,30 +245,14 @@ Sum KeyRecord::SumIn(const BucketRange& range) const {
   return SumOf(LowerBound(range.first), UpperBound(range.last));
 }
 
-void KeyRecord::Prefetch(const BucketRange& range) const {
-  if (IsSingle()) return;
-  Index from = count() - 1;
-  Index to = from;
-  if (HasDistances()) {
-    __builtin_prefetch(bytes() + BucketsOffset() + to * distance_size());
-  } else {
-    from = std::min(from, LowerBound(range.first));
-    to = std::min(to, LowerBound(range.last));
-  }
-  const std::uint8_t* values = bytes() + ValuesOffset();
-  __builtin_prefetch(values + from * value_size(), 1);
-  __builtin_prefetch(values + (to + 1) * value_size() - 1, 1);
-}
-
-std::optional<KeyRecord::Index> KeyRecord::IndexOf(Bucket bucket) const {
+KeyRecord::Index KeyRecord::IndexOf(Bucket bucket) const {
+  const Index n = count();
   if (!HasDistances()) {
     const std::uint64_t distance = Distance(base(), bucket);  // huge if it is before base
-    if (distance >= count()) return std::nullopt;
-    return static_cast<Index>(distance);
+    return distance < n ? static_cast<Index>(distance) : n;
   }
   const Index i = LowerBound(bucket);
-  if (i == count() || BucketAt(i) != bucket) return std::nullopt;
-  return i;
+  return i < n && BucketAt(i) == bucket ? i : n;
 }
 
 KeyRecord::Index KeyRecord::LowerBound(Bucket bucket) const {
@@ -341,26 +325,24 @@ bool KeyRecord::Fits(const Decimal& value) const {
   return value_code() == kWide || (value.IsInt64() && WidthCode(value.Int64()) <= value_code());
 }
 
-std::optional<std::int64_t> KeyRecord::AddInPlace(Bucket bucket, std::int64_t delta) {
-  if (value_code() == kWide) return std::nullopt;
-  const auto i = IndexOf(bucket);
-  if (!i) return std::nullopt;
+bool KeyRecord::AddInPlace(Bucket bucket, std::int64_t delta, std::int64_t& value) {
+  if (value_code() == kWide) return false;
+  const Index i = IndexOf(bucket);
+  if (i == count()) return false;
   const std::size_t values = ValuesOffset();
-  std::int64_t value = 0;
-  if (__builtin_add_overflow(IntegerAt(values, *i), delta, &value)) return std::nullopt;
+  std::int64_t sum = 0;
+  if (__builtin_add_overflow(IntegerAt(values, i), delta, &sum)) return false;
   const int unused = 64 - (8 << value_code());
-  if (static_cast<std::int64_t>(static_cast<std::uint64_t>(value) << unused) >> unused != value) {
-    return std::nullopt;
-  }
+  if (static_cast<std::int64_t>(static_cast<std::uint64_t>(sum) << unused) >> unused != sum)
+    return false;
   if (!IsSingle()) {
     std::int64_t total = 0;
-    if (__builtin_add_overflow(Load<std::int64_t>(TotalOffset()), delta, &total)) {
-      return std::nullopt;
-    }
+    if (__builtin_add_overflow(Load<std::int64_t>(TotalOffset()), delta, &total)) return false;
     Save(TotalOffset(), total);
   }
-  PutInteger(values, *i, value);
-  return value;
+  PutInteger(values, i, sum);
+  value = sum;
+  return true;
 }
 
 KeyRecord* KeyRecord::Store(Slab& slab, Index i, const Decimal& value) {

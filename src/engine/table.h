@@ -68,7 +68,9 @@ class BasicTable {
   //  - what it reads is never followed, only prefetched, which cannot fault;
   //  - what it returns is never believed: Find looks, under the lock, whether the hint lies in the
   //    segment that the hash leads to then, and at its tag and name.
-  [[gnu::no_sanitize("thread")]] const Slot* PrefetchRecord(std::uint64_t hash) const {
+  // Brings the first `bytes` of the record, at most 64.
+  [[gnu::no_sanitize("thread")]] const Slot* PrefetchRecord(
+      std::uint64_t hash, std::size_t bytes = RecordT::kUsualBytes) const {
     const Reference reference = ReferenceOf(hash);
     if (reference == 0 || (reference & kLargeBit) != 0) return nullptr;
     Segment* segment = SegmentOf(reference);
@@ -81,7 +83,7 @@ class BasicTable {
       if (TagIn(seen) < tag) continue;
       const auto* record = reinterpret_cast<const char*>(seen & kPointerMask);
       __builtin_prefetch(record, 1);
-      __builtin_prefetch(record + RecordT::kUsualBytes - 1, 1);
+      __builtin_prefetch(record + bytes - 1, 1);
       return slot;
     }
     return nullptr;

@@ -39,9 +39,9 @@ std::pair<KeyRecord::Index, KeyRecord::Index> KeyView::IndexesOf(const BucketRan
 }
 
 std::optional<Decimal> KeyView::At(Bucket bucket) const {
-  const auto i = record_.IndexOf(bucket);
-  if (!i || *i < live_) return std::nullopt;
-  return record_.ValueAt(*i);
+  const KeyRecord::Index i = record_.IndexOf(bucket);
+  if (i == record_.count() || i < live_) return std::nullopt;
+  return record_.ValueAt(i);
 }
 
 Decimal KeyView::SumOf(const BucketRange& range) const {
@@ -71,6 +71,8 @@ void Tree::Account() {
   const std::uint64_t now = OverheadBytes();
   home_.overhead_bytes += now - accounted_;
   accounted_ = now;
+  if (keys_ > 0)
+    head_bytes_ = std::clamp<std::uint64_t>(record_bytes_ / keys_, 1, KeyRecord::kUsualBytes);
 }
 
 Decimal Tree::SumOf(const BucketRange& range) const {
@@ -132,11 +134,8 @@ std::optional<Decimal> Tree::Add(const TreeKey& key, Bucket bucket, const Decima
   }
   KeyRecord* record = KeyTable::RecordAt(*slot);
   if (delta.IsInt64()) {
-    if (const auto value = record->AddInPlace(bucket, delta.Int64())) {
-      index_.At(bucket).sum.AddInteger(delta.Int64());
-      total_.AddInteger(delta.Int64());
-      return Decimal(*value);
-    }
+    std::int64_t value = 0;
+    if (AddToRecord(*record, bucket, delta.Int64(), value)) return Decimal(value);
   }
   const KeyRecord::Index i = record->LowerBound(bucket);
   if (i == record->count() || record->BucketAt(i) != bucket) {
@@ -147,6 +146,18 @@ std::optional<Decimal> Tree::Add(const TreeKey& key, Bucket bucket, const Decima
   const auto sum = Decimal::Add(old, delta);
   if (sum) StoreAt(slot, i, bucket, old, *sum);
   return sum;
+}
+
+bool Tree::AddInPlace(const TreeKey& key, Bucket bucket, std::int64_t delta, std::int64_t& value) {
+  KeyTable::Slot* slot = FindPruned(key);
+  return slot != nullptr && AddToRecord(*KeyTable::RecordAt(*slot), bucket, delta, value);
+}
+
+bool Tree::AddToRecord(KeyRecord& record, Bucket bucket, std::int64_t delta, std::int64_t& value) {
+  if (!record.AddInPlace(bucket, delta, value)) return false;
+  index_.At(bucket).sum.AddInteger(delta);
+  total_.AddInteger(delta);
+  return true;
 }
 
 void Tree::Set(const TreeKey& key, Bucket bucket, const Decimal& value) {

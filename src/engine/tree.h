@@ -122,10 +122,12 @@ class Tree {
                           : MakeTextKey(key.text, home_.hash_seed))
         .hash;
   }
-  // For a batch of keys: first Prefetch all, then PrefetchRecord all, then PrefetchBuckets all, then
-  // use them.
+  // For a batch of keys: first Prefetch all, then PrefetchRecord all, then PrefetchBuckets all,
+  // then use them.
   void Prefetch(const TreeKey& key) const { table_->Prefetch(key.hash); }
-  void PrefetchRecord(TreeKey& key) const { key.hint = table_->PrefetchRecord(key.hash); }
+  void PrefetchRecord(TreeKey& key) const {
+    key.hint = table_->PrefetchRecord(key.hash, head_bytes_);
+  }
   // With no change of the tree since PrefetchRecord.
   void PrefetchBuckets(const TreeKey& key, const BucketRange& range) const {
     if (key.hint != nullptr && *key.hint != 0) KeyTable::RecordAt(*key.hint)->Prefetch(range);
@@ -153,6 +155,9 @@ class Tree {
 
   // The bucket's new value; empty, and nothing changed, if it would leave the range.
   std::optional<Decimal> Add(const TreeKey& key, Bucket bucket, const Decimal& delta);
+  // The same for an integer, where that is a load and a store. False, and nothing changed, if it is
+  // not: Add does it then.
+  bool AddInPlace(const TreeKey& key, Bucket bucket, std::int64_t delta, std::int64_t& value);
   void Set(const TreeKey& key, Bucket bucket, const Decimal& value);
   void SetCells(const TreeKey& key, const std::vector<Cell>& cells);  // ascending
   std::uint64_t Clear(const TreeKey& key, const BucketRange& range);  // how many buckets went
@@ -178,6 +183,7 @@ class Tree {
   void StoreAt(KeyTable::Slot* slot, KeyRecord::Index i, Bucket bucket, const Decimal& old,
                const Decimal& value);
   void InsertAt(KeyTable::Slot* slot, KeyRecord::Index i, Bucket bucket, const Decimal& value);
+  bool AddToRecord(KeyRecord& record, Bucket bucket, std::int64_t delta, std::int64_t& value);
   std::uint64_t OverheadBytes() const;
   bool PruneSlot(std::uint64_t hash, KeyTable::Slot* slot);
 
@@ -196,6 +202,7 @@ class Tree {
   Bucket pruning_to_ = kNoWatermark;  // the watermark when this round of pruning began
   std::uint64_t prune_cursor_ = 0;
   std::uint64_t accounted_ = 0;  // in home_.overhead_bytes
+  std::size_t head_bytes_ = 1;   // of an average record, to be fetched ahead
   std::size_t place_ = 0;        // among the trees of its partition
 };
 

@@ -26,6 +26,14 @@ inline std::optional<std::uint64_t> ParseCanonicalNumber(std::string_view text) 
   if (text.empty() || text.size() > 20 || text[0] < '0' || text[0] > '9') return std::nullopt;
   if (text[0] == '0' && text.size() > 1) return std::nullopt;
   std::uint64_t number = 0;
+  if (text.size() < 20) [[likely]] {  // it cannot overflow
+    for (const char c : text) {
+      const auto digit = static_cast<unsigned char>(c - '0');
+      if (digit > 9) return std::nullopt;
+      number = number * 10 + digit;
+    }
+    return number;
+  }
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;

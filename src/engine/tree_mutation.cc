@@ -85,25 +85,23 @@ TreeSettings DecodeSettings(ByteReader& in) {
 void EncodeTreeBucket(std::string_view tree, bool same_tree, const TreeKey& key, Bucket bucket,
                       const Decimal& value, const Decimal& delta, std::string& out) {
   const DeltaForm form = DeltaFormOf(delta);
-  if (same_tree && key.is_number && value.IsInt64() && delta.IsInt64()) [[likely]] {
-    // What a command over many keys consists of: at most 40 bytes, written in one go.
-    char bytes[2 + 10 + 10 + 2 * Decimal::kMaxEncodedInteger];
-    char* end = bytes;
-    *end++ = static_cast<char>(static_cast<unsigned>(TreeMutationType::kBucket) | kSameTreeBit |
-                               form << kDeltaShift);
-    *end++ = '\0';
-    end = PutVarintAt(end, key.number);
-    end = PutVarintAt(end, ZigZag(bucket));
-    end = Decimal::EncodeInteger(value.Int64(), end);
-    if (form == kExplicit) end = Decimal::EncodeInteger(delta.Int64(), end);
-    out.append(bytes, static_cast<std::size_t>(end - bytes));
-    return;
-  }
   PutHead(TreeMutationType::kBucket, same_tree, form, tree, out);
   PutKey(key, out);
   PutSignedVarint(out, bucket);
   value.EncodeTo(out);
   if (form == kExplicit) delta.EncodeTo(out);
+}
+
+char* EncodeNumberBucket(std::uint64_t key, Bucket bucket, std::int64_t value, std::int64_t delta,
+                         char* out) {
+  const DeltaForm form = DeltaFormOf(delta);
+  *out++ = static_cast<char>(static_cast<unsigned>(TreeMutationType::kBucket) | kSameTreeBit |
+                             form << kDeltaShift);
+  *out++ = '\0';
+  out = PutVarintAt(out, key);
+  out = PutVarintAt(out, ZigZag(bucket));
+  out = Decimal::EncodeInteger(value, out);
+  return form == kExplicit ? Decimal::EncodeInteger(delta, out) : out;
 }
 
 void EncodeTreeMutation(const TreeMutation& mutation, bool same_tree, std::string& out) {

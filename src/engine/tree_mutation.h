@@ -49,6 +49,12 @@ void EncodeTreeMutation(const TreeMutation& mutation, bool same_tree, std::strin
 void EncodeTreeBucket(std::string_view tree, bool same_tree, const TreeKey& key, Bucket bucket,
                       const Decimal& value, const Decimal& delta, std::string& out);
 
+// The same for an integer of a key that is a number, in the tree of the last mutation: what a
+// command over many keys consists of. Into room for kMaxNumberBucketBytes; returns where it ends.
+constexpr std::size_t kMaxNumberBucketBytes = 2 + 10 + 10 + 2 * Decimal::kMaxEncodedInteger;
+char* EncodeNumberBucket(std::uint64_t key, Bucket bucket, std::int64_t value, std::int64_t delta,
+                         char* out);
+
 // Whether the next mutation is one about a tree.
 bool IsTreeMutation(const ByteReader& in);
 

@@ -193,6 +193,39 @@ TEST_F(TreeTest, BucketsOfTheWholeRange) {
   }
 }
 
+// Buckets that follow each other are kept in a form of their own.
+TEST_F(TreeTest, BucketsWithAndWithoutGaps) {
+  constexpr Bucket kSpan = 12;
+  for (const Bucket origin : {Bucket{0}, Bucket{-6}, Bucket{UINT32_MAX} - 6, Bucket{INT64_MIN},
+                              Bucket{INT64_MAX} - kSpan + 1}) {
+    SCOPED_TRACE(origin);
+    unit_.ResetTree(name_, tree());
+    Model model;
+    Prng prng(static_cast<std::uint64_t>(origin) ^ 5);
+    for (int step = 0; step < 4000; ++step) {
+      Buckets& buckets = model["7"];
+      const Bucket first = origin + prng.Between(0, kSpan - 1);
+      const Bucket last = first + prng.Between(0, origin + kSpan - 1 - first);
+      if (prng.Chance(0.3)) {
+        const auto cleared = std::erase_if(
+            buckets, [&](const auto& b) { return first <= b.first && b.first <= last; });
+        ASSERT_EQ(Clear("7", first, last), cleared);
+      } else if (prng.Chance(0.5)) {
+        for (Bucket offset = 0; offset <= last - first; ++offset) {
+          buckets[first + offset] = *Decimal::Add(buckets[first + offset], 60);
+          ASSERT_EQ(Add("7", first + offset, 60), buckets[first + offset].ToString());
+        }
+      } else {
+        buckets[first] = prng.Chance(0.05) ? D("0.5") : Decimal(prng.Between(-200, 200));
+        Set("7", first, buckets[first]);
+      }
+      if (buckets.empty()) model.clear();
+      ExpectHolds(tree(), model, {first, last});
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
 TEST_F(TreeTest, ATrimIsSeenAtOnceAndHolds) {
   for (int key = 0; key < 500; ++key) {
     for (Bucket day = 0; day <= key % 5; ++day) Add(std::to_string(key), day, 1);
@@ -273,6 +306,35 @@ TEST_F(TreeTest, AUnitNamesItsTreeOnce) {
   unit_.Clear();
   for (int i = 0; i < 1000; ++i) Add(std::to_string(10'000'000 + i), 19'500, 1);
   EXPECT_LT(unit_.bytes().size(), 1000 * 11);
+}
+
+TEST_F(TreeTest, ManyAddsDoAndRecordWhatSingleOnesDo) {
+  Keyspace other({.hash_seed = 3});
+  Unit single(other, watches_);
+  single.CreateTree(name_, {});
+  Prng prng(9);
+  for (int round = 0; round < 100; ++round) {
+    unit_.Clear();
+    single.Clear();
+    std::vector<std::string> texts;
+    for (std::size_t i = 0; i < 100; ++i)
+      texts.push_back((prng.Chance(0.1) ? "key" : "") + std::to_string(prng.Below(200)));
+    std::vector<Unit::BucketAdd> adds;
+    for (const std::string& text : texts) {
+      Decimal delta = prng.Between(-2, 2);
+      if (prng.Chance(0.1)) delta = static_cast<std::int64_t>(prng.Next()) >> 8;
+      if (prng.Chance(0.02)) delta = D("0.25");
+      adds.push_back(
+          {.key = tree().MakeKey(text), .bucket = 19'500 + prng.Between(0, 2), .delta = delta});
+    }
+    unit_.AddToBuckets(name_, tree(), adds);
+    Tree& tree = *other.FindTree(name_, 0);
+    for (const Unit::BucketAdd& add : adds)
+      ASSERT_EQ(add.value, single.AddToBucket(name_, tree, add.key, add.bucket, add.delta));
+    ASSERT_EQ(unit_.bytes(), single.bytes());
+    ASSERT_EQ(unit_.changes(), single.changes());
+  }
+  ASSERT_EQ(Contents(tree()), Contents(*other.FindTree(name_, 0)));
 }
 
 TEST_F(TreeTest, ScansSeeWhatStaysOnce) {

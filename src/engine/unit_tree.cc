@@ -52,12 +52,31 @@ void Unit::AddToBuckets(const Key& name, Tree& tree, std::span<BucketAdd> adds) 
     }
     return;
   }
+  // Integers of keys that are numbers are encoded side by side and appended together.
+  char encoded[32 * kMaxNumberBucketBytes];
+  char* end = encoded;
+  const auto append = [&] {
+    bytes_.append(encoded, static_cast<std::size_t>(end - encoded));
+    end = encoded;
+  };
   for (BucketAdd& add : adds) {
+    if (last_tree_ == &tree && add.key.is_number && add.delta.IsInt64()) [[likely]] {
+      const std::int64_t delta = add.delta.Int64();
+      std::int64_t value = 0;
+      if (tree.AddInPlace(add.key, add.bucket, delta, value)) {
+        add.value = value;
+        if (end > std::end(encoded) - kMaxNumberBucketBytes) append();
+        end = EncodeNumberBucket(add.key.number, add.bucket, value, delta, end);
+        continue;
+      }
+    }
+    append();
     const auto value = tree.Add(add.key, add.bucket, add.delta);
     ASSERT(value.has_value());
     add.value = *value;
     EncodeTreeBucket(name.name, SameTree(tree), add.key, add.bucket, add.value, add.delta, bytes_);
   }
+  append();
   changes_ += adds.size() - 1;
   Touched(name, tree);
 }
