@@ -139,7 +139,6 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   void MembersChanged(const std::vector<replication::Member>& members) override;
   void JoiningChanged(bool joining) override;
   bool FoldedWithout(const NodeId& node, const crdt::VersionVector& holds) const override;
-  void ForgetMember(const NodeId& node, const std::vector<OriginId>& origins) override;
   void WeWereForgotten(const replication::Forgetter& by,
                        const crdt::VersionVector& finals) override;
   void WeWereFenced(Lsn known_to_peers) override;

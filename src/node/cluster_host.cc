@@ -228,29 +228,6 @@ bool Cluster::FoldedWithout(const NodeId& node, const crdt::VersionVector& holds
   });
 }
 
-// Also what the forgotten node was to fold itself.
-void Cluster::ForgetMember(const NodeId&, const std::vector<OriginId>& origins) {
-  if (!replica_) return;
-  const auto is_its = [&](const OriginId& origin) {
-    return std::find(origins.begin(), origins.end(), origin) != origins.end();
-  };
-  {
-    const std::lock_guard turn(node_.state().turn_lock);
-    std::string unit;
-    std::vector<OriginId> duties;
-    for (const auto& [closed, closing] : replica_->closed()) {
-      if (is_its(closing.by)) duties.push_back(closed);
-    }
-    duties.insert(duties.end(), origins.begin(), origins.end());
-    for (const OriginId& origin : origins) {
-      if (!is_its(LazyOf(origin))) duties.push_back(LazyOf(origin));
-    }
-    for (const OriginId& origin : duties) replica_->Close(origin, unit);
-    AppendUnit(unit);
-  }
-  node_.CommitSoon();
-}
-
 void Cluster::WeWereFenced(Lsn known_to_peers) {
   if (fenced_) return;
   fenced_ = true;

@@ -166,9 +166,7 @@ Status Replicator::Impl::Forget(Now now, const NodeId& node) {
 void Replicator::Impl::ForgetMember(Now now, Member member) {
   member.state = MemberState::kForgotten;
   member.version = {host_.NextClock(now), origin_};
-  const std::vector<OriginId> origins = peers_[member.node].origins;
   StoreMember(now, member);
-  host_.ForgetMember(member.node, origins);
   SpreadMembers(now, {member}, 0);
   CloseForgotten(now, member.node);
 }

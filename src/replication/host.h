@@ -104,7 +104,8 @@ class Host {
 
   // --- members
   // All records, our own and the forgotten ones among them: to be written to the `nodes` file, and
-  // to be told to the engine (stability is a minimum over the members).
+  // to be told to the engine (stability is a minimum over the members; what a forgotten one wrote
+  // is over, and to be closed).
   virtual void MembersChanged(const std::vector<Member>& members) = 0;
   // Whether the node lacks what the others had when it joined them. To be written to the `nodes`
   // file: a node that dies before it has it is not ready after its next start, either.
@@ -114,9 +115,6 @@ class Host {
   virtual bool FoldedWithout(const NodeId& /*node*/, const crdt::VersionVector& /*holds*/) const {
     return false;
   }
-  // We executed FORGET: log CLOSE for the node's origins. `origins`: those that we saw it use, the
-  // last one last.
-  virtual void ForgetMember(const NodeId& node, const std::vector<OriginId>& origins) = 0;
   // Peers have forgotten us. `finals`: how much of our origins they folded (origins that are not
   // folded yet are not in it; they are told again at each attempt). Called at every refusal.
   virtual void WeWereForgotten(const Forgetter& by, const crdt::VersionVector& finals) = 0;

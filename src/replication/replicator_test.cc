@@ -336,8 +336,7 @@ TEST(Replicator, D05_D32_AForgottenNodeIsOutForEver) {
   EXPECT_TRUE(network.nodes[0]->replicator->Forget(network.NowOf(0), NodeNumber(3)).ok());
   network.Cut(0);
   network.Run(500);
-  ASSERT_EQ(network.nodes[0]->host->forgot.size(), 1U);
-  EXPECT_EQ(network.nodes[0]->host->forgot[0].second.size(), 1U);
+  EXPECT_EQ(network.nodes[0]->disk.members.size(), 3U) << "with the record that it was forgotten";
   EXPECT_EQ(network.StatusOf(1).members, 2U);
   EXPECT_EQ(network.nodes[1]->host->Total(), 9U) << "what it had counted stays";
   network.nodes[0]->host->folded[network.nodes[2]->disk.origins[0]] = 1;

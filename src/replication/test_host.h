@@ -195,11 +195,6 @@ class TestHost : public Host {
   bool FoldedWithout(const NodeId& node, const crdt::VersionVector& holds) const override {
     return node == unasked && !holds.empty();
   }
-  void ForgetMember(const NodeId& node, const std::vector<OriginId>& origins) override {
-    forgot.emplace_back(node, origins);
-    for (const OriginId& origin : origins) closing_.push_back(origin);
-    if (!origins.empty()) Increment(0);
-  }
   void WeWereForgotten(const Forgetter&, const crdt::VersionVector& finals) override {
     ++forgotten_calls;
     forgotten_finals.Join(finals);
@@ -326,7 +321,6 @@ class TestHost : public Host {
   Lsn fenced_at = 0;
   int forgotten_calls = 0;
   crdt::VersionVector forgotten_finals;
-  std::vector<std::pair<NodeId, std::vector<OriginId>>> forgot;
   int states_taken = 0;
   int frames_applied = 0;
 
