@@ -18,26 +18,22 @@ std::optional<std::int64_t> ParseInt64(std::string_view text);
 
 // Whether `text` stands at `other`, where as many bytes must be. Names of 8 to 32 bytes, nearly
 // all, take no call: pieces of 8 bytes, the last of which overlap.
-inline bool SameBytes(std::string_view text, const void* other) {
+[[gnu::always_inline]] inline bool SameBytes(std::string_view text, const void* other) {
   const char* a = text.data();
   const auto* b = static_cast<const char*>(other);
   const std::size_t size = text.size();
   if (size < 8 || size > 32) return std::memcmp(a, b, size) == 0;
-  std::uint64_t different = 0;
-  const auto compare = [&](std::size_t at) {
-    std::uint64_t x;
-    std::uint64_t y;
-    std::memcpy(&x, a + at, 8);
-    std::memcpy(&y, b + at, 8);
-    different |= x ^ y;
+  const auto differ = [&]<typename Piece>(Piece, std::size_t at) {
+    Piece x;
+    Piece y;
+    std::memcpy(&x, a + at, sizeof x);
+    std::memcpy(&y, b + at, sizeof y);
+    return x ^ y;
   };
-  compare(0);
-  compare(size - 8);
-  if (size > 16) {
-    compare(8);
-    compare(size - 16);
-  }
-  return different == 0;
+  using Half = std::uint64_t;
+  using Whole = unsigned __int128;
+  if (size < 16) return (differ(Half{}, 0) | differ(Half{}, size - 8)) == 0;
+  return (differ(Whole{}, 0) | differ(Whole{}, size - 16)) == 0;
 }
 
 // ASCII letters only; other bytes are compared as they are, whatever the locale.

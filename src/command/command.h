@@ -71,7 +71,6 @@ inline bool Given(std::string_view word) {
 
 // Requests whose usual case has a short way; see HotPath.
 enum class HotForm : std::uint8_t { kNone, kIncr, kDecr, kIncrBy, kDecrBy, kGet };
-constexpr std::size_t kHotForms = 6;
 
 // Flags, to be or-ed.
 enum Flag : std::uint32_t {

@@ -1,5 +1,6 @@
 #include "command/hot_path.h"
 
+#include <iterator>
 #include <limits>
 
 #include "base/assert.h"
@@ -28,69 +29,87 @@ bool HotPath::Begin(Session& session, Now now) {
       Dispatcher::TimesEveryCall(server_.settings.values()))
     return false;
   session_ = &session;
+  may_write_ = !server_.disk_failed.load(std::memory_order_relaxed) &&
+               !server_.disk_full.load(std::memory_order_relaxed) &&
+               !server_.over_maxmemory.load(std::memory_order_relaxed);
+  replies_bulks_ = session.dialect != Dialect::kRedis;
   exact_by_default_ = server_.settings.values().default_precision.IsZero();
   now_ = now.wall_ms;
   unit_.set_now(now_);
   return true;
 }
 
-bool HotPath::TryExecute(HotForm form, std::span<const std::string_view> args,
-                         const engine::Key& key) {
-  switch (form) {
+inline bool HotPath::TryExecute(std::size_t count, std::string_view third, const engine::Key& key) {
+  std::int64_t delta = 0;
+  switch (command_->hot) {
     case HotForm::kIncr:
-      return args.size() == 2 && Add(key, 1);
+      if (count != 2) return false;
+      delta = 1;
+      break;
     case HotForm::kDecr:
-      return args.size() == 2 && Add(key, -1);
+      if (count != 2) return false;
+      delta = -1;
+      break;
     case HotForm::kIncrBy:
     case HotForm::kDecrBy: {
-      if (args.size() != 3) return false;
-      const auto delta = ParseInt64(args[2]);
-      if (!delta || *delta == std::numeric_limits<std::int64_t>::min()) return false;
-      return Add(key, form == HotForm::kIncrBy ? *delta : -*delta);
+      if (count != 3) return false;
+      const auto parsed = ParseInt64(third);
+      if (!parsed || *parsed == std::numeric_limits<std::int64_t>::min()) return false;
+      delta = command_->hot == HotForm::kIncrBy ? *parsed : -*parsed;
+      break;
     }
     case HotForm::kGet:
-      return args.size() == 2 && Get(key);
+      return count == 2 && Get(key);
     case HotForm::kNone:
       return false;
   }
-  return false;
+  return Add(key, delta);
 }
 
-bool HotPath::Execute(const Command& command, std::span<const std::string_view> args,
+bool HotPath::Execute(const Command& command, std::size_t count, std::string_view third,
                       const engine::Key& key) {
-  bool done = false;
-  if (calls_until_timed_ != 0 && key.name.size() <= engine::kMaxNameBytes) [[likely]]
-    done = TryExecute(command.hot, args, key);
-  if (!done) {
+  if (&command != command_) Choose(command);
+  if (calls_until_timed_ == 0 || key.name.size() > engine::kShortName ||
+      !TryExecute(count, third, key)) [[unlikely]] {
     LetGo();
     return false;
   }
   --calls_until_timed_;
-  const auto form = static_cast<std::size_t>(command.hot);
-  ++calls_[form];
-  commands_[form] = &command;
-  session_->last_command = command.name;
+  ++calls_;
   return true;
 }
 
-bool HotPath::MayWrite() const {
-  return !server_.disk_failed.load(std::memory_order_relaxed) &&
-         !server_.disk_full.load(std::memory_order_relaxed) &&
-         !server_.over_maxmemory.load(std::memory_order_relaxed);
+void HotPath::Choose(const Command& command) {
+  CountCalls();
+  command_ = &command;
 }
 
-bool HotPath::Hold(const engine::Key& key) {
-  if (place_ && held_.hash == key.hash && held_.name == key.name) return true;
+void HotPath::CountCalls() {
+  if (calls_ == 0) return;
+  Bump(stats_.per_command[static_cast<std::size_t>(command_->id)].calls, calls_);
+  if (command_->hot == HotForm::kGet) Bump(stats_.hits, calls_);
+  session_->last_command = command_->name;
+  calls_ = 0;
+}
+
+inline bool HotPath::Holds(const engine::Key& key) const {
+  return place_ && held_->hash == key.hash && held_->name.size() == key.name.size() &&
+         SameBytes(held_->name, key.name.data());
+}
+
+bool HotPath::Take(const engine::Key& key) {
   Settle();
+  if (mutations_end_ > std::end(mutations_) - engine::kIntegerMutationMax) [[unlikely]]
+    LetGo();  // no room for one more
   Lock(engine::Keyspace::PartitionOf(key));
   place_ = server_.keyspace.FindInteger(key, now_);
   if (!place_) return false;
-  held_ = key;
+  held_ = &key;
   value_ = *place_;
   return true;
 }
 
-void HotPath::Lock(engine::Keyspace::PartitionId partition) {
+inline void HotPath::Lock(engine::Keyspace::PartitionId partition) {
   std::uint64_t* word = &locked_[partition / 64];
   const std::uint64_t bit = std::uint64_t{1} << partition % 64;
   if ((*word & bit) != 0) return;
@@ -105,7 +124,11 @@ void HotPath::Lock(engine::Keyspace::PartitionId partition) {
 
 void HotPath::Settle() {
   if (additions_ != 0) {
-    unit_.PutInteger(held_, place_, value_, added_);
+    if (server_.keyspace.replica() != nullptr) [[unlikely]] {
+      unit_.PutInteger(*held_, place_, value_, added_);
+    } else {
+      mutations_end_ = unit_.PutInteger(*held_, place_, value_, added_, mutations_end_);
+    }
     changes_ += additions_;
     additions_ = 0;
     added_ = 0;
@@ -115,7 +138,11 @@ void HotPath::Settle() {
 
 void HotPath::LetGo() {
   Settle();
-  if (!unit_.empty()) {
+  if (mutations_end_ != mutations_) {
+    server_.log.Append({mutations_, static_cast<std::size_t>(mutations_end_ - mutations_)});
+    mutations_end_ = mutations_;
+  }
+  if (!unit_.empty()) [[unlikely]] {
     server_.log.Append(unit_.bytes());
     unit_.Clear();
   }
@@ -124,27 +151,27 @@ void HotPath::LetGo() {
   locked_ = {};
 }
 
-bool HotPath::Add(const engine::Key& key, std::int64_t delta) {
+inline bool HotPath::Add(const engine::Key& key, std::int64_t delta) {
   std::int64_t sum = 0;
   std::int64_t added = 0;
-  if (!MayWrite() || !Hold(key) || __builtin_add_overflow(value_, delta, &sum) ||
+  if (!may_write_ || !(Holds(key) || Take(key)) || __builtin_add_overflow(value_, delta, &sum) ||
       __builtin_add_overflow(added_, delta, &added))
     return false;
   value_ = sum;
   added_ = added;
   ++additions_;
-  Reply(sum, session_->dialect != Dialect::kRedis);
+  Reply(sum, replies_bulks_);
   return true;
 }
 
-bool HotPath::Get(const engine::Key& key) {
+inline bool HotPath::Get(const engine::Key& key) {
   // With a precision the value may be an estimate.
-  if (!exact_by_default_ || !Hold(key) || place_.has_precision()) return false;
+  if (!exact_by_default_ || !(Holds(key) || Take(key)) || place_.has_precision()) return false;
   Reply(value_, true);
   return true;
 }
 
-void HotPath::Reply(std::int64_t value, bool bulk) {
+inline void HotPath::Reply(std::int64_t value, bool bulk) {
   reply_end_ = bulk ? PutIntegerBulk(value, reply_end_) : PutIntegerReply(value, reply_end_);
   ++requests_;
 }
@@ -162,12 +189,7 @@ void HotPath::End(std::string& out) {
     session_->last_write_lsn = server_.log.last_lsn();
   }
   changes_ = 0;
-  for (std::size_t form = 0; form < kHotForms; ++form) {
-    if (calls_[form] == 0) continue;
-    Bump(stats_.per_command[static_cast<std::size_t>(commands_[form]->id)].calls, calls_[form]);
-    if (form == static_cast<std::size_t>(HotForm::kGet)) Bump(stats_.hits, calls_[form]);
-    calls_[form] = 0;
-  }
+  CountCalls();
 }
 
 }  // namespace jeton::command

@@ -4,7 +4,8 @@
 // its session or the state of the server makes it do nothing, and the dispatcher takes the request.
 //
 //   hot.Begin(session, now)            may this session's requests go this way?
-//   hot.Execute(command, args, key)    once per request; false: not this one, and no lock is held
+//   hot.Execute(command, count, third argument, key)
+//                                      once per request; false: not this one, and no lock is held
 //   hot.End(out)                       writes the replies, before anybody else writes to `out`
 //
 // Requests for one counter that follow each other in a run are done together: the counter stays
@@ -49,8 +50,9 @@ class HotPath {
       : server_(server), stats_(stats), unit_(unit), calls_until_timed_(calls_until_timed) {}
 
   bool Begin(Session& session, Now now);
-  // At most kRunMax times.
-  bool Execute(const Command& command, std::span<const std::string_view> args,
+  // A request of `count` arguments, the second of which is the counter's name; `third` is empty if
+  // there is none. `key` stays until End. At most kRunMax times.
+  bool Execute(const Command& command, std::size_t count, std::string_view third,
                const engine::Key& key);
   void End(std::string& out);
 
@@ -58,9 +60,14 @@ class HotPath {
   static constexpr std::size_t kHeldMax = 16;   // about a microsecond's worth
   static constexpr std::size_t kReplyMax = 32;  // "$20\r\n-9223372036854775808\r\n"
 
-  bool TryExecute(HotForm form, std::span<const std::string_view> args, const engine::Key& key);
-  // Locks the counter and takes its value in hand, if it is not this one already.
-  bool Hold(const engine::Key& key);
+  bool TryExecute(std::size_t count, std::string_view third, const engine::Key& key);
+  void Choose(const Command& command);
+  // Those since the last call.
+  void CountCalls();
+  // Whether it is the counter in hand.
+  bool Holds(const engine::Key& key) const;
+  // Locks the counter and takes its value in hand.
+  bool Take(const engine::Key& key);
   void Lock(engine::Keyspace::PartitionId partition);
   // Writes what was added to the counter in hand, if there is one.
   void Settle();
@@ -68,7 +75,6 @@ class HotPath {
   void LetGo();
   bool Add(const engine::Key& key, std::int64_t delta);
   bool Get(const engine::Key& key);
-  bool MayWrite() const;
   void Reply(std::int64_t value, bool bulk);
 
   ServerState& server_;
@@ -79,20 +85,24 @@ class HotPath {
   Session* session_ = nullptr;  // of the run
   WallMs now_ = 0;
   bool exact_by_default_ = true;
+  bool may_write_ = true;
+  bool replies_bulks_ = true;              // to additions
+  const Command* command_ = nullptr;       // of the last request
+  std::uint64_t calls_ = 0;                // of it, in this run
   std::array<SpinLock*, kHeldMax> locks_;  // that are held: the first held_locks_
   std::size_t held_locks_ = 0;
   std::array<std::uint64_t, engine::Keyspace::kPartitions / 64> locked_{};  // of which partitions
-  engine::Key held_ = {};            // the counter in hand; its name lies in the requests
-  engine::CounterPlace place_ = {};  // null: none is
+  const engine::Key* held_ = nullptr;                                       // the counter in hand
+  engine::CounterPlace place_ = {};                                         // null: none is
   std::int64_t value_ = 0;
   std::int64_t added_ = 0;  // and not written yet, in so many additions
   std::uint64_t additions_ = 0;
   std::uint64_t requests_ = 0;
   std::uint64_t changes_ = 0;
-  std::array<std::uint32_t, kHotForms> calls_{};
-  std::array<const Command*, kHotForms> commands_{};
   char* reply_end_ = replies_;
+  char* mutations_end_ = mutations_;
   char replies_[kRunMax * kReplyMax];
+  char mutations_[kHeldMax * engine::kIntegerMutationMax];  // under the locks that are held
 };
 
 }  // namespace jeton::command

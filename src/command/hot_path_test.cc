@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
+
 #include "base/prng.h"
 #include "command/test_server.h"
 #include "protocol/reply.h"
@@ -56,13 +58,14 @@ class HotPathTest : public ::testing::TestWithParam<Dialect> {
   bool Execute(HotPath& hot, const Words& words) {
     const Command* command = short_.dispatcher().Resolve(words);
     if (command == nullptr || command->hot == HotForm::kNone) return false;
-    return hot.Execute(*command, words,
-                       short_.keyspace().MakeKey(words.size() > 1 ? words[1] : ""));
+    keys_.push_back(short_.keyspace().MakeKey(words.size() > 1 ? words[1] : ""));
+    return hot.Execute(*command, words.size(), words.size() > 2 ? words[2] : "", keys_.back());
   }
 
   TestServer short_{GetParam()};
   TestServer long_{GetParam()};
   std::size_t taken_ = 0;
+  std::deque<engine::Key> keys_;  // of all requests
 };
 
 TEST_P(HotPathTest, RequestsForOneCounterInARowBecomeOneMutation) {
@@ -96,6 +99,19 @@ TEST_P(HotPathTest, MoreCountersThanItHoldsLocks) {
   for (const std::string& name : names) requests.push_back({"GET", name});
   ExpectSame(requests);
   EXPECT_GT(taken_, 190u);  // the dispatcher takes the few that are timed
+}
+
+TEST_P(HotPathTest, MoreMutationsOfOnePartitionThanThereIsRoomFor) {
+  std::vector<std::string> names;
+  for (int i = 0; names.size() < 2; ++i) {
+    std::string name = std::to_string(i);
+    name.resize(engine::kShortName, 'n');
+    if (engine::Keyspace::PartitionOf(short_.keyspace().MakeKey(name)) == 0) names.push_back(name);
+  }
+  std::vector<Words> requests = {{"SET", names[0], "7"}, {"SET", names[1], "7"}};
+  for (int i = 0; i < 100; ++i) requests.push_back({"INCR", names[i % 2 == 0 ? 0 : 1]});
+  ExpectSame(requests);
+  EXPECT_GT(taken_, 95u);  // the dispatcher takes the few that are timed
 }
 
 TEST_P(HotPathTest, NothingIsLockedAtTheEnd) {

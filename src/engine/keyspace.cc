@@ -162,9 +162,10 @@ std::optional<Entry> Keyspace::Find(const Key& key, WallMs now) const {
 }
 
 CounterPlace Keyspace::FindInteger(const Key& key, WallMs now) {
-  Record* record = At(key).FindLive(key, now);
-  if (record == nullptr || !record->IsInteger()) return {};
-  return CounterPlace(record->bytes());
+  Record* record = At(key).Find(key);
+  if (record == nullptr) return {};
+  const bool usable = record->IsPlain() || (record->IsInteger() && !record->ExpiredAt(now));
+  return usable ? CounterPlace(record->bytes()) : CounterPlace();
 }
 
 Tree* Keyspace::FindTree(const Key& key, WallMs now) const {
@@ -207,7 +208,7 @@ void Keyspace::TreeChanged(const Key& key, Tree& tree) {
   At(key).TreeChanged(tree);
 }
 
-void Keyspace::ApplyInteger(const Key& key, CounterPlace place, std::int64_t value, WallMs now) {
+void Keyspace::ApplyUnusual(const Key& key, CounterPlace place, std::int64_t value, WallMs now) {
   if (!place.StoreIfFits(value)) return At(key).Put(key, value, now);
   if (value == 0) At(key).Written(key, *place.record(), now);
 }

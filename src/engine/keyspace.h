@@ -174,7 +174,10 @@ class Keyspace {
   // Bookkeeping for Unit, which changes a tree by its methods.
   void TreeChanged(const Key& key, Tree& tree);
   // The same as applying a kCounter mutation, for a place from FindInteger.
-  void ApplyInteger(const Key& key, CounterPlace place, std::int64_t value, WallMs now);
+  void ApplyInteger(const Key& key, CounterPlace place, std::int64_t value, WallMs now) {
+    if (value == 0 || !place.StoreIfFits(value)) [[unlikely]]
+      ApplyUnusual(key, place, value, now);
+  }
 
   // ---- whole keyspace; self-locking
   std::uint64_t size(WallMs now) const;  // live counters and trees (expired ones count until swept)
@@ -244,6 +247,7 @@ class Keyspace {
   friend class Loader;
 
   Partition& At(const Key& key) const { return *partitions_[PartitionOf(key)]; }
+  void ApplyUnusual(const Key& key, CounterPlace place, std::int64_t value, WallMs now);
   void QueueFoundZeros(Partition& partition, WallMs now);
 
   std::uint64_t hash_seed_;

@@ -60,19 +60,22 @@ void EncodeMutation(const Mutation& mutation, std::string& out) {
 
 void EncodeIntegerMutation(std::string_view name, std::int64_t value, std::int64_t delta,
                            std::string& out) {
-  constexpr std::size_t kShortName = 0x7f;  // its length is one byte
   if (name.size() > kShortName) {
     return EncodeMutation(
         {.type = MutationType::kCounter, .name = name, .value = value, .delta = delta}, out);
   }
+  char bytes[kIntegerMutationMax];
+  out.append(bytes,
+             static_cast<std::size_t>(PutIntegerMutation(name, value, delta, bytes) - bytes));
+}
+
+char* PutIntegerMutation(std::string_view name, std::int64_t value, std::int64_t delta, char* out) {
   const DeltaForm form = DeltaFormOf(delta);
-  char bytes[2 + kShortName + 2 * Decimal::kMaxEncodedInteger];
-  bytes[0] = static_cast<char>(static_cast<unsigned>(MutationType::kCounter) | form << kDeltaShift);
-  bytes[1] = static_cast<char>(name.size());
-  CopyName(name, bytes + 2);
-  char* end = Decimal::EncodeInteger(value, bytes + 2 + name.size());
-  if (form == kExplicit) end = Decimal::EncodeInteger(delta, end);
-  out.append(bytes, static_cast<std::size_t>(end - bytes));
+  *out++ = static_cast<char>(static_cast<unsigned>(MutationType::kCounter) | form << kDeltaShift);
+  *out++ = static_cast<char>(name.size());
+  CopyName(name, out);
+  out = Decimal::EncodeInteger(value, out + name.size());
+  return form == kExplicit ? Decimal::EncodeInteger(delta, out) : out;
 }
 
 Mutation DecodeMutation(ByteReader& in) {

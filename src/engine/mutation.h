@@ -41,6 +41,11 @@ void EncodeMutation(const Mutation& mutation, std::string& out);
 // The same bytes for a kCounter whose value and delta are integers: nearly every mutation.
 void EncodeIntegerMutation(std::string_view name, std::int64_t value, std::int64_t delta,
                            std::string& out);
+// And for a name of at most kShortName bytes: at `out`, which has room for kIntegerMutationMax.
+// Returns where they end.
+constexpr std::size_t kShortName = 127;  // its length is one byte
+constexpr std::size_t kIntegerMutationMax = 2 + kShortName + 2 * Decimal::kMaxEncodedInteger;
+char* PutIntegerMutation(std::string_view name, std::int64_t value, std::int64_t delta, char* out);
 
 // Reads one mutation; the views in it point into the reader's bytes. Fails the reader on anything
 // that EncodeMutation cannot have written.

@@ -75,8 +75,14 @@ class Record {
     return {reinterpret_cast<const char*>(bytes()) + NameOffset(), NameLength()};
   }
   [[gnu::always_inline]] bool HasName(std::string_view name_sought) const {
-    return NameLength() == name_sought.size() && SameBytes(name_sought, bytes() + NameOffset());
+    if (IsPlain() && name_sought.size() < kLong) [[likely]] {
+      return bytes()[1] == name_sought.size() &&
+             SameBytes(name_sought, bytes() + kHeader + (std::size_t{1} << (flags() & kFormMask)));
+    }
+    return HasNameFurtherOn(name_sought);
   }
+  // An integer with neither expiry nor precision: nearly every record.
+  bool IsPlain() const { return (flags() & (kNoInteger | kExpiryBit | kPrecisionBit)) == 0; }
   std::uint64_t HashWith(std::uint64_t seed) const { return HashBytes(name(), seed); }
   std::size_t Size() const { return SizeOf(shape(), NameLength()); }
 
@@ -117,6 +123,7 @@ class Record {
 
  private:
   static constexpr std::uint8_t kFormMask = 7;
+  static constexpr std::uint8_t kNoInteger = 4;  // of the form
   static constexpr std::uint8_t kExpiryBit = 8;
   static constexpr std::uint8_t kPrecisionBit = 16;
   static constexpr int kZeroShift = 5;
@@ -131,6 +138,9 @@ class Record {
            (shape.has_precision ? 16 : 0) + (name_length >= kLong ? 4 : 0) + name_length;
   }
 
+  [[gnu::noinline]] bool HasNameFurtherOn(std::string_view name_sought) const {
+    return NameLength() == name_sought.size() && SameBytes(name_sought, bytes() + NameOffset());
+  }
   std::uint8_t flags() const { return bytes()[0]; }
   std::size_t PrecisionOffset() const {
     return kHeader + ValueBytes(form()) + (has_expiry() ? 8 : 0);

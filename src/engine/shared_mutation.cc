@@ -144,7 +144,6 @@ void SharedWriter::WriteEntry(const CellName& cell, std::uint64_t epoch, bool go
 
 void SharedWriter::WriteInteger(std::string_view name, std::uint64_t epoch, Lsn birth,
                                 std::int64_t sum, std::int64_t delta, std::string& out) {
-  constexpr std::size_t kShortName = 0x7f;  // its length is one byte
   constexpr std::size_t kVarint = 10;
   char bytes[4 + kShortName + 2 * kVarint + 2 * Decimal::kMaxEncodedInteger];
   const unsigned added = delta == 0 ? 0u : delta == 1 ? kAddedOne : kHasDelta;

@@ -90,7 +90,8 @@ class BasicTable {
   }
 
   // `hint` is null, or a slot that PrefetchRecord has found some time ago.
-  Slot* Find(std::uint64_t hash, const Name& name, const Slot* hint = nullptr) const {
+  [[gnu::always_inline]] Slot* Find(std::uint64_t hash, const Name& name,
+                                    const Slot* hint = nullptr) const {
     const Reference reference = ReferenceOf(hash);
     if (reference == 0) return nullptr;
     Segment* segment = SegmentOf(reference);
@@ -209,7 +210,7 @@ class BasicTable {
     return reinterpret_cast<std::uint64_t>(directory.references.get()) |
            static_cast<std::uint64_t>(directory.depth) << kDepthShift;
   }
-  Reference ReferenceOf(std::uint64_t hash) const {
+  [[gnu::always_inline]] Reference ReferenceOf(std::uint64_t hash) const {
     const std::uint64_t directory = directory_.load(std::memory_order_acquire);
     const auto* references =
         reinterpret_cast<const std::atomic<Reference>*>(directory & kPointerMask);
@@ -217,7 +218,7 @@ class BasicTable {
     return references[i].load(std::memory_order_relaxed);
   }
   std::uint64_t HashOf(const RecordT* record) const { return record->HashWith(hash_seed_); }
-  Slot* Search(Reference reference, std::uint64_t tag, const Name& name) const;
+  [[gnu::noinline]] Slot* Search(Reference reference, std::uint64_t tag, const Name& name) const;
   void Refer(std::uint64_t hash, int depth, Segment* segment);
   bool InsertSlot(Segment* segment, std::uint64_t tag, RecordT* record);
   void Split(std::uint64_t hash);

@@ -30,6 +30,14 @@ class Unit {
   void Put(const Key& key, const Decimal& value, const Decimal& delta);
   // The hot path: `place` came from Keyspace::FindInteger for this key and is set to `value`.
   void PutInteger(const Key& key, CounterPlace place, std::int64_t value, std::int64_t delta);
+  // The same for a name of at most kShortName bytes on a node without others, and not in bytes():
+  // encoded at `out`, which has room for kIntegerMutationMax. Returns where that ends.
+  char* PutInteger(const Key& key, CounterPlace place, std::int64_t value, std::int64_t delta,
+                   char* out) {
+    keyspace_.ApplyInteger(key, place, value, now_);
+    watches_.Touch(key.name);
+    return PutIntegerMutation(key.name, value, delta, out);
+  }
   void Expire(const Key& key, WallMs expires_at);
   void SetPrecision(const Key& key, const Decimal& precision);  // negative: back to the default
   void Drop(const Key& key);

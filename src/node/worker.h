@@ -14,6 +14,7 @@
 // nobody is shown a value that a crash could take back.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -104,25 +105,30 @@ class Worker {
 
   struct Request {
     Connection* connection = nullptr;
+    const command::Command* command = nullptr;
+    std::size_t input_end = 0;  // how much input is used up once it has run
     std::uint32_t first_argument = 0;
     std::uint32_t argument_count = 0;
-    std::size_t input_end = 0;  // how much input is used up once it has run
-    const command::Command* command = nullptr;
+    bool alike = false;  // of two arguments, only the first is in arguments_: see TakeAlike
   };
+  struct Pattern;
 
   void Queue(Connection& connection);
   bool Recognise(Connection& connection);
   void RecognisePeer(Connection& connection);
   void ParseResp(Connection& connection, Now now);
+  void TakeAlike(Connection& connection, const Pattern& pattern);
   void AddRequest(Connection& connection, std::size_t first_argument, std::size_t input_end,
                   const command::Command* command);
+  std::span<const std::string_view> ArgumentsOf(std::size_t request);
   const command::Command* CommandOf(std::span<const std::string_view> args) const;
   void ExecuteAll(Now now);
   void FetchSlots();
   void FetchRecords(std::size_t next);
+  void FetchRecordsUpTo(std::size_t end);
   void RunBatch(Now now);
   std::size_t RunHot(std::size_t first, Now now);
-  void ExecuteOne(const Request& request, const engine::Key& key, Now now);
+  void ExecuteOne(std::size_t i, Now now);
   void FinishTurn(Now now);
   bool ContinueQuery(Connection& connection, Now now);
   void ServeHttp(Connection& connection, Now now);
@@ -152,10 +158,12 @@ class Worker {
   std::vector<Connection*> subscribers_;
   std::vector<Connection*> timed_;           // have an idle query with a deadline
   std::vector<std::string_view> arguments_;  // of all requests of the batch
-  std::vector<Request> requests_;
-  std::vector<engine::Key> keys_;    // the first key of each of them
-  std::size_t slots_fetched_ = 0;    // of keys_: how many have their slots fetched ahead ...
-  std::size_t records_fetched_ = 0;  // ... and how many their records, which come later
+  std::array<std::string_view, 2> alike_arguments_;
+  std::size_t request_count_ = 0;  // in the batch
+  std::array<Request, kBatch> requests_;
+  std::array<engine::Key, kBatch> keys_;  // the first key of each of them
+  std::size_t slots_fetched_ = 0;         // of keys_: how many have their slots fetched ahead ...
+  std::size_t records_fetched_ = 0;       // ... and how many their records, which come later
   bool gates_failed_ = false;
   std::size_t held_back_ = 0;  // how often a request had to wait for the end of a CLIENT PAUSE
   std::unique_ptr<char[]> arena_;

@@ -27,22 +27,16 @@ bool SameText(std::string_view a, std::string_view b) {
   return ends[0] == ends[1] && SameBytes(a, b.data());
 }
 
+}  // namespace
+
 // A request of two arguments that was parsed: what one that differs in nothing but its name, and
 // not in the length of that, begins with. Nearly every request of a pipeline is like the one before
 // it.
-struct Pattern {
+struct Worker::Pattern {
   std::string_view head;  // up to the name; empty: none
   std::string_view word;  // the first argument, in it
   std::size_t name_size = 0;
   const command::Command* command = nullptr;
-
-  // The size of the request at the front of `input` if it is such a one.
-  std::size_t Match(std::string_view input) const {
-    if (head.empty() || input.size() < head.size() + name_size + 2) return 0;
-    const char* end = input.data() + head.size() + name_size;
-    const bool same = SameBytes(head, input.data()) && end[0] == '\r' && end[1] == '\n';
-    return same ? head.size() + name_size + 2 : 0;
-  }
 
   void Learn(std::string_view input, std::size_t size, std::span<const std::string_view> args,
              const command::Command* its_command) {
@@ -56,8 +50,6 @@ struct Pattern {
     command = its_command;
   }
 };
-
-}  // namespace
 
 void Worker::RunTurn(Now now) {
   if (check_sessions_.load(std::memory_order_acquire)) CheckSessions();
@@ -119,68 +111,93 @@ void Worker::ParseResp(Connection& connection, Now now) {
         Connection::LimitsOf(node_.state().settings.values(), connection.session.authenticated));
   }
   const std::string_view input = connection.input();
-  std::size_t position = 0;
   Pattern pattern;
   for (std::size_t n = 0; n < kRequestsPerTurn; ++n) {
-    if (requests_.size() == kBatch) {
+    if (request_count_ == kBatch) {
       RunBatch(now);
       if (connection.dead || connection.close_when_sent || connection.Waits()) return;
     }
-    const std::size_t first_argument = arguments_.size();
-    if (const std::size_t size = pattern.Match(input.substr(position)); size > 0) {
-      arguments_.push_back(pattern.word);
-      arguments_.push_back(input.substr(position + pattern.head.size(), pattern.name_size));
-      connection.parsed = position += size;
-      AddRequest(connection, first_argument, position, pattern.command);
-      continue;
+    if (!pattern.head.empty()) {
+      const std::size_t before = request_count_;
+      TakeAlike(connection, pattern);
+      n += request_count_ - before;
+      if (request_count_ == kBatch) continue;
     }
+    const std::size_t first_argument = arguments_.size();
     std::size_t consumed = 0;
-    const std::string_view rest = input.substr(position);
+    const std::string_view rest = input.substr(connection.parsed);
     const auto outcome = connection.parser.Next(rest, consumed, arguments_);
-    position += consumed;
-    connection.parsed = position;
+    connection.parsed += consumed;
     if (outcome == RespParser::Outcome::kNeedMore) return;
     const std::span args = std::span(arguments_).subspan(first_argument);
     const command::Command* command = CommandOf(args);
-    AddRequest(connection, first_argument, position, command);
+    AddRequest(connection, first_argument, connection.parsed, command);
     if (outcome == RespParser::Outcome::kError) break;
     pattern.Learn(rest, consumed, args, command);
   }
   Queue(connection);  // there may be more in its input
 }
 
+// As many requests that match as come next and as the batch has room for. Their common word becomes
+// an argument once, their names none: those are in their keys.
+void Worker::TakeAlike(Connection& connection, const Pattern& pattern) {
+  const std::string_view input = connection.input();
+  const std::string_view head = pattern.head;
+  const std::size_t name_size = pattern.name_size;
+  const std::size_t size = head.size() + name_size + 2;
+  const engine::Keyspace& keyspace = node_.keyspace();
+  const auto word = static_cast<std::uint32_t>(arguments_.size());
+  arguments_.push_back(pattern.word);
+  std::size_t at = connection.parsed;
+  for (; request_count_ < kBatch && input.size() - at >= size; ++request_count_) {
+    const char* const name = input.data() + at + head.size();
+    if (!SameBytes(head, input.data() + at) || name[name_size] != '\r' ||
+        name[name_size + 1] != '\n')
+      break;
+    at += size;
+    requests_[request_count_] = {.connection = &connection,
+                                 .command = pattern.command,
+                                 .input_end = at,
+                                 .first_argument = word,
+                                 .argument_count = 2,
+                                 .alike = true};
+    keys_[request_count_] = keyspace.MakeKey({name, name_size});
+    if (request_count_ - slots_fetched_ >= kFetchedAtOnce) FetchSlots();
+  }
+  connection.parsed = at;
+}
+
 void Worker::AddRequest(Connection& connection, std::size_t first_argument, std::size_t input_end,
                         const command::Command* command) {
-  Request& request = requests_.emplace_back();
-  request.connection = &connection;
-  request.first_argument = static_cast<std::uint32_t>(first_argument);
-  request.argument_count = static_cast<std::uint32_t>(arguments_.size() - first_argument);
-  request.input_end = input_end;
-  engine::Key& key = keys_.emplace_back();
-  if (request.argument_count == 0) return;
-  const std::span args(arguments_.data() + first_argument, request.argument_count);
-  request.command = command;
+  const std::span args = std::span(arguments_).subspan(first_argument);
+  engine::Key& key = keys_[request_count_] = {};
+  requests_[request_count_++] = {.connection = &connection,
+                                 .command = command,
+                                 .input_end = input_end,
+                                 .first_argument = static_cast<std::uint32_t>(first_argument),
+                                 .argument_count = static_cast<std::uint32_t>(args.size())};
   if (command == nullptr || command->first_key <= 0 ||
-      static_cast<std::uint32_t>(command->first_key) >= request.argument_count)
+      static_cast<std::size_t>(command->first_key) >= args.size())
     return;
-  const std::string_view name = args[static_cast<std::size_t>(command->first_key)];
-  if (requests_.size() > 1) {
-    const engine::Key& before = keys_[keys_.size() - 2];
-    if (before.hash != 0 && SameText(before.name, name)) {  // a hot counter, fetched already
-      key = {.name = name, .hash = before.hash};
-      return;
-    }
-  }
-  key = node_.keyspace().MakeKey(name);
-  if (keys_.size() - slots_fetched_ >= kFetchedAtOnce) FetchSlots();
+  key = node_.keyspace().MakeKey(args[static_cast<std::size_t>(command->first_key)]);
+  if (request_count_ - slots_fetched_ >= kFetchedAtOnce) FetchSlots();
+}
+
+// Valid until the next call.
+std::span<const std::string_view> Worker::ArgumentsOf(std::size_t i) {
+  const Request& request = requests_[i];
+  if (!request.alike)
+    return std::span(arguments_).subspan(request.first_argument, request.argument_count);
+  alike_arguments_ = {arguments_[request.first_argument], keys_[i].name};
+  return alike_arguments_;
 }
 
 // Most requests name the command of the one before. Where that has a key there is no place for the
 // name of a subcommand, which would have to be looked up.
 const command::Command* Worker::CommandOf(std::span<const std::string_view> args) const {
   if (args.empty()) return nullptr;
-  if (!requests_.empty()) {
-    const Request& before = requests_.back();
+  if (request_count_ > 0) {
+    const Request& before = requests_[request_count_ - 1];
     if (before.command != nullptr && before.command->first_key == 1 &&
         SameText(arguments_[before.first_argument], args[0]))
       return before.command;
@@ -189,15 +206,19 @@ const command::Command* Worker::CommandOf(std::span<const std::string_view> args
 }
 
 void Worker::FetchSlots() {
-  node_.keyspace().PrefetchSlots(std::span(keys_).subspan(slots_fetched_));
-  slots_fetched_ = keys_.size();
+  node_.keyspace().PrefetchSlots(
+      std::span(keys_).subspan(slots_fetched_, request_count_ - slots_fetched_));
+  slots_fetched_ = request_count_;
 }
 
 // Before the request at `next` runs: sees to it that the records that it and the following ones
 // need are on their way.
-void Worker::FetchRecords(std::size_t next) {
-  if (next + kRecordAhead < records_fetched_) return;
-  const std::size_t end = std::min(keys_.size(), next + kRecordAhead + kFetchedAtOnce);
+inline void Worker::FetchRecords(std::size_t next) {
+  if (next + kRecordAhead >= records_fetched_ && records_fetched_ < request_count_) [[unlikely]]
+    FetchRecordsUpTo(std::min(request_count_, next + kRecordAhead + kFetchedAtOnce));
+}
+
+void Worker::FetchRecordsUpTo(std::size_t end) {
   node_.keyspace().PrefetchRecords(
       std::span(keys_).subspan(records_fetched_, end - records_fetched_));
   records_fetched_ = end;
@@ -224,20 +245,17 @@ void Worker::ExecuteAll(Now now) {
 // The table's slots of the keys were fetched while the requests were parsed; here their records are
 // fetched some requests ahead, so that both are in the cache when a request runs.
 void Worker::RunBatch(Now now) {
-  const std::size_t count = requests_.size();
   FetchSlots();
   std::size_t next = 0;
-  while (next < count) {
+  while (next < request_count_) {
     const std::size_t first = next;
     next = RunHot(first, now);
     if (next > first) continue;
     FetchRecords(next);
-    ExecuteOne(requests_[next], keys_[next], now);
+    ExecuteOne(next, now);
     ++next;
   }
-  slots_fetched_ = records_fetched_ = 0;
-  requests_.clear();
-  keys_.clear();
+  slots_fetched_ = records_fetched_ = request_count_ = 0;
   arguments_.clear();
 }
 
@@ -249,12 +267,13 @@ std::size_t Worker::RunHot(std::size_t first, Now now) {
       !hot.Begin(connection.session, now))
     return first;
   std::size_t i = first;
-  for (; i < requests_.size() && requests_[i].connection == &connection; ++i) {
+  for (; i < request_count_ && requests_[i].connection == &connection; ++i) {
     FetchRecords(i);
     const Request& request = requests_[i];
     if (request.command == nullptr || request.command->hot == command::HotForm::kNone) break;
-    const std::span args(arguments_.data() + request.first_argument, request.argument_count);
-    if (!hot.Execute(*request.command, args, keys_[i])) break;
+    const std::string_view third =
+        request.argument_count == 3 ? arguments_[request.first_argument + 2] : std::string_view();
+    if (!hot.Execute(*request.command, request.argument_count, third, keys_[i])) break;
   }
   if (i == first) return first;
   hot.End(connection.out);
@@ -264,7 +283,8 @@ std::size_t Worker::RunHot(std::size_t first, Now now) {
   return i;
 }
 
-void Worker::ExecuteOne(const Request& request, const engine::Key& key, Now now) {
+void Worker::ExecuteOne(std::size_t i, Now now) {
+  const Request& request = requests_[i];
   Connection& connection = *request.connection;
   if (connection.dead || connection.close_when_sent || connection.Waits()) return;
   if (request.argument_count == 0) {
@@ -274,7 +294,7 @@ void Worker::ExecuteOne(const Request& request, const engine::Key& key, Now now)
     ++connection.turn_replies;
     return;
   }
-  const std::span args(arguments_.data() + request.first_argument, request.argument_count);
+  const std::span args = ArgumentsOf(i);
   if (dispatcher_.MustPause(connection.session, args, now)) [[unlikely]] {
     connection.held_back = true;
     ++held_back_;
@@ -282,7 +302,7 @@ void Worker::ExecuteOne(const Request& request, const engine::Key& key, Now now)
   }
   Reply reply(connection.out,
               connection.session.resp == 3 ? ReplyFormat::kResp3 : ReplyFormat::kResp2);
-  dispatcher_.Execute(connection.session, args, now, reply, request.command, key);
+  dispatcher_.Execute(connection.session, args, now, reply, request.command, keys_[i]);
   connection.consumed = request.input_end;
   if (connection.session.query == nullptr) ++connection.turn_replies;
   if (connection.session.close_after_reply) connection.close_when_sent = true;
