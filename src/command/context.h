@@ -32,8 +32,8 @@ struct Context {
   engine::Key Key(std::size_t argument) const {
     if (Names(first_key, args[argument]) && first_key.hash != 0) return first_key;
     if (!keys.empty()) {
-      const std::size_t i = (argument - static_cast<std::size_t>(command.first_key)) /
-                            static_cast<std::size_t>(command.key_step);
+      std::size_t i = argument - static_cast<std::size_t>(command.first_key);
+      if (command.key_step > 1) i /= static_cast<std::size_t>(command.key_step);
       if (i < keys.size() && Names(keys[i], args[argument])) [[likely]]
         return keys[i];
     }

@@ -6,9 +6,9 @@ namespace jeton::command {
 
 namespace {
 
-void Count(std::atomic<std::uint64_t>& counter) {
+void Count(std::atomic<std::uint64_t>& counter, std::uint64_t by) {
   // Only the owning worker writes it, so no read-modify-write is needed.
-  counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
 }
 
 // Between the two ends of the range lies more than a Decimal holds; the difference then stops at
@@ -20,13 +20,13 @@ Decimal Difference(const Decimal& value, const std::optional<engine::Entry>& ent
 
 }  // namespace
 
-void CountLookup(Context& ctx, bool found) {
-  Count(found ? ctx.stats.hits : ctx.stats.misses);
+void CountLookups(Context& ctx, bool found, std::uint64_t lookups) {
+  Count(found ? ctx.stats.hits : ctx.stats.misses, lookups);
 }
 
 std::optional<engine::Entry> FindAndCount(Context& ctx, const engine::Key& key) {
   std::optional<engine::Entry> entry = Find(ctx, key);
-  CountLookup(ctx, entry.has_value());
+  CountLookups(ctx, entry.has_value());
   return entry;
 }
 

@@ -16,8 +16,8 @@ inline std::optional<engine::Entry> Find(const Context& ctx, const engine::Key& 
   return ctx.keyspace.Find(key, ctx.now.wall_ms);
 }
 
-// Counts a hit or a miss for INFO.
-void CountLookup(Context& ctx, bool found);
+// Counts hits or misses for INFO.
+void CountLookups(Context& ctx, bool found, std::uint64_t lookups = 1);
 
 // Like Find, for commands that read: counts a hit or a miss.
 std::optional<engine::Entry> FindAndCount(Context& ctx, const engine::Key& key);

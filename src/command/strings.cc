@@ -1,5 +1,8 @@
 // GET SET and their kin: reading and replacing a counter's value as Redis does with strings. A
 // value is always a number.
+#include <array>
+#include <span>
+
 #include "base/text.h"
 #include "command/cluster_host.h"
 #include "command/counter_access.h"
@@ -95,19 +98,28 @@ void Get(Context& ctx) {
 void MGet(Context& ctx) {
   const bool exact_by_default = ctx.server.settings.values().default_precision.IsZero();
   ctx.reply.Array(ctx.args.size() - 1);
+  std::array<std::int64_t, Reply::kIntegersAtOnce> integers;  // found and not in the reply yet
+  std::size_t found = 0;
+  const auto reply_found = [&] {
+    CountLookups(ctx, true, found);
+    ctx.reply.IntegerBulks(std::span(integers).first(found));
+    found = 0;
+  };
   for (std::size_t i = 1; i < ctx.args.size(); ++i) {
     const Key key = ctx.Key(i);
     // Nearly all are integers that no precision makes an estimate.
     const engine::CounterPlace place = ctx.keyspace.FindInteger(key, ctx.now.wall_ms);
     if (place && exact_by_default && !place.has_precision()) [[likely]] {
-      CountLookup(ctx, true);
-      ctx.reply.DecimalBulk(*place);
+      integers[found++] = *place;
+      if (found == integers.size()) reply_found();
       continue;
     }
+    reply_found();
     std::optional<Entry> entry = FindAndCount(ctx, key);
     if (entry && entry->kind == engine::Kind::kTree) entry.reset();
     ReplyValue(ctx, key, entry);
   }
+  reply_found();
 }
 
 // ---- writing

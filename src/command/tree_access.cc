@@ -108,7 +108,7 @@ Result<TreePlace> FindTree(Context& ctx, const Key& name) {
 
 Result<TreePlace> FindTreeToRead(Context& ctx, const Key& name) {
   Result<TreePlace> place = FindTree(ctx, name);
-  if (place.ok()) CountLookup(ctx, place->tree != nullptr);
+  if (place.ok()) CountLookups(ctx, place->tree != nullptr);
   return place;
 }
 

@@ -1,6 +1,7 @@
 #include "protocol/reply.h"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cmath>
 
@@ -19,7 +20,7 @@ constexpr char kDigitPairs[] =
 constexpr std::size_t kLineSize = 1 + 20 + 2;
 
 // The digits before `end`; returns where they begin.
-char* DigitsBefore(char* end, std::int64_t value) {
+[[gnu::always_inline]] inline char* DigitsBefore(char* end, std::int64_t value) {
   std::uint64_t rest =
       value < 0 ? 0 - static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
   while (rest >= 100) {
@@ -74,14 +75,37 @@ std::string_view ErrorMessage(std::string_view error_text) {
 
 namespace {
 
-unsigned CountDigits(std::uint64_t value) {
-  unsigned digits = 1;
-  for (; value >= 10'000; value /= 10'000) digits += 4;
-  return digits + (value >= 10) + (value >= 100) + (value >= 1000);
+// The first numbers of 2, 3 .. 20 digits; 0 has one.
+constexpr std::uint64_t kFirstOfDigits[] = {0,
+                                            10,
+                                            100,
+                                            1'000,
+                                            10'000,
+                                            100'000,
+                                            1'000'000,
+                                            10'000'000,
+                                            100'000'000,
+                                            1'000'000'000,
+                                            10'000'000'000,
+                                            100'000'000'000,
+                                            1'000'000'000'000,
+                                            10'000'000'000'000,
+                                            100'000'000'000'000,
+                                            1'000'000'000'000'000,
+                                            10'000'000'000'000'000,
+                                            100'000'000'000'000'000,
+                                            1'000'000'000'000'000'000,
+                                            10'000'000'000'000'000'000u};
+
+// A number of so many bits has one of two numbers of digits (1233/4096 is the logarithm of 2).
+inline unsigned CountDigits(std::uint64_t value) {
+  const auto bits = static_cast<unsigned>(std::bit_width(value | 1));
+  const unsigned digits = bits * 1233 >> 12;
+  return digits + (value >= kFirstOfDigits[digits]);
 }
 
 // How many characters the value takes.
-unsigned WidthOf(std::int64_t value) {
+[[gnu::always_inline]] inline unsigned WidthOf(std::int64_t value) {
   return value < 0 ? 1 + CountDigits(0 - static_cast<std::uint64_t>(value))
                    : CountDigits(static_cast<std::uint64_t>(value));
 }
@@ -102,9 +126,14 @@ char* PutIntegerReply(std::int64_t value, char* out) {
 
 char* PutIntegerBulk(std::int64_t value, char* out) {
   const unsigned width = WidthOf(value);
+  char head[] = "$0\r\n";
+  if (width < 10) [[likely]] {
+    head[1] = static_cast<char>('0' + width);
+    std::memcpy(out, head, 4);
+    return PutLine(value, width, out + 4);
+  }
   *out++ = '$';
-  out = PutLine(width, width < 10 ? 1 : 2, out);
-  return PutLine(value, width, out);
+  return PutLine(value, width, PutLine(width, 2, out));
 }
 
 void Reply::Line(char type, std::int64_t value) {
@@ -164,6 +193,21 @@ void Reply::DecimalBulk(const jeton::Decimal& value) {
   }
   char buffer[jeton::Decimal::kMaxTextSize];
   Bulk({buffer, value.FormatTo(buffer)});
+}
+
+void Reply::IntegerBulks(std::span<const std::int64_t> values) {
+  if (IsJson()) {
+    for (const std::int64_t value : values) DecimalBulk(value);
+    return;
+  }
+  while (!values.empty()) {
+    char bytes[kIntegersAtOnce * kIntegerReplyMax];
+    char* end = bytes;
+    const auto some = values.first(std::min(values.size(), kIntegersAtOnce));
+    for (const std::int64_t value : some) end = PutIntegerBulk(value, end);
+    out_->append(bytes, static_cast<std::size_t>(end - bytes));
+    values = values.subspan(some.size());
+  }
 }
 
 void Reply::Null() {

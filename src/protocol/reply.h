@@ -23,6 +23,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -54,6 +55,9 @@ class Reply {
   void Decimal(const jeton::Decimal& value);
   // Always a bulk string. JSON: a string.
   void DecimalBulk(const jeton::Decimal& value);
+  // The same for several integers, each a value of its own; best for kIntegersAtOnce.
+  static constexpr std::size_t kIntegersAtOnce = 64;
+  void IntegerBulks(std::span<const std::int64_t> values);
   void Null();                // RESP2 `$-1`
   void NullArray();           // RESP2 `*-1`
   void Bool(bool value);      // RESP2 `:1`, `:0`

@@ -49,6 +49,22 @@ TEST(Reply, WritesIntegersAheadOfAReply) {
   }
 }
 
+TEST(Reply, WritesManyIntegersAsBulks) {
+  std::vector<std::int64_t> values;
+  std::string resp;
+  std::string json;
+  for (std::int64_t i = 0; i < 130; ++i) {
+    values.push_back(i % 2 == 0 ? i * i * i : std::numeric_limits<std::int64_t>::min() + i);
+    const std::string digits = std::to_string(values.back());
+    resp += "$" + std::to_string(digits.size()) + "\r\n" + digits + "\r\n";
+    json += (i > 0 ? "," : "") + ("\"" + digits + "\"");
+  }
+  ExpectAll("*130\r\n" + resp, "*130\r\n" + resp, "[" + json + "]", [&](Reply& r) {
+    r.Array(values.size());
+    r.IntegerBulks(values);
+  });
+}
+
 TEST(Reply, WritesStrings) {
   ExpectAll("+OK\r\n", "+OK\r\n", "\"OK\"", [](Reply& r) { r.Ok(); });
   ExpectAll("+a  b\r\n", "+a  b\r\n", R"("a\r\nb")", [](Reply& r) { r.Simple("a\r\nb"); });

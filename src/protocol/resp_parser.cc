@@ -95,6 +95,20 @@ bool DecodeQuoted(std::string_view line, char quote, std::size_t& i, char*& out)
   return false;
 }
 
+// "$999\r\n"
+constexpr std::ptrdiff_t kLengthLineMax = 6;
+
+// Whether a line of a length, 4 to 6 bytes, stands at `other`, where as many as the longest are.
+bool SameLine(std::string_view line, const char* other) {
+  std::uint32_t x[2];
+  std::uint32_t y[2];
+  std::memcpy(&x[0], line.data(), 4);
+  std::memcpy(&y[0], other, 4);
+  std::memcpy(&x[1], line.data() + line.size() - 4, 4);
+  std::memcpy(&y[1], other + line.size() - 4, 4);
+  return x[0] == y[0] && x[1] == y[1];
+}
+
 // The request at the front if it is complete and made of short parts only, as nearly all are: up to
 // `most` arguments of up to 999 bytes. Returns its size, or 0 to leave it, whatever it is, to the
 // slow path. It has appended to `args` even then.
@@ -114,10 +128,21 @@ inline std::size_t TakeShort(std::string_view input, std::size_t most,
   }
   if (missing > most || p[1] != '\n') return 0;
   p += 2;
+  // The length's line of the argument before: nearly all in a row are of one length.
+  std::string_view line;
+  unsigned size = 0;
   do {
+    if (!line.empty() && end - p > kLengthLineMax && SameLine(line, p)) {
+      p += line.size();
+      if (end - p < static_cast<std::ptrdiff_t>(size) + 2 || !IsCrLf(p + size)) return 0;
+      args.emplace_back(p, size);
+      p += size + 2;
+      continue;
+    }
+    const char* const begin = p;
     // "$0\r\n\r\n" is the shortest argument, and "$999\r\n" the longest header: both are 6 bytes.
     if (end - p < 6 || p[0] != '$') return 0;
-    unsigned size = static_cast<unsigned char>(p[1]) - static_cast<unsigned>('0');
+    size = static_cast<unsigned char>(p[1]) - static_cast<unsigned>('0');
     if (size > 9) return 0;
     p += 2;
     while (*p != '\r') {
@@ -128,6 +153,7 @@ inline std::size_t TakeShort(std::string_view input, std::size_t most,
     }
     if (!IsCrLf(p)) return 0;
     p += 2;
+    line = {begin, static_cast<std::size_t>(p - begin)};
     if (end - p < static_cast<std::ptrdiff_t>(size) + 2 || !IsCrLf(p + size)) return 0;
     args.emplace_back(p, size);
     p += size + 2;

@@ -70,6 +70,19 @@ TEST(RespParser, ReadsARequest) {
   EXPECT_EQ(parsed.left, 0u);
 }
 
+TEST(RespParser, ReadsArgumentsOfOneLengthInARow) {
+  const std::string long_one(123, 'x');
+  const std::string bulk = "$123\r\n" + long_one + "\r\n";
+  EXPECT_THAT(
+      FeedAll("*6\r\n$2\r\nab\r\n$2\r\ncd\r\n$2\r\n$2\r\n" + bulk + bulk + "$1\r\ne\r\n").requests,
+      ElementsAre(Request{"ab", "cd", "$2", long_one, long_one, "e"}));
+  EXPECT_THAT(FeedAll("*3\r\n$0\r\n\r\n$0\r\n\r\n$0\r\n\r\n").requests,
+              ElementsAre(Request{"", "", ""}));
+  // What begins like the line before and is none.
+  EXPECT_EQ(ErrorOf("*3\r\n$2\r\nab\r\n$2\rxcd\r\n$2\r\nef\r\n"),
+            "Protocol error: invalid bulk length");
+}
+
 TEST(RespParser, ReadsViewsIntoTheInputAndAppends) {
   const std::string_view input = "*1\r\n$4\r\nPING\r\nrest";
   std::vector<std::string_view> args = {"before"};
