@@ -358,6 +358,7 @@ TEST(Replicator, WhoWasLetInByAForgottenNodeIsForgottenToo) {
   network.Meet(0, 1);
   network.Run(2'000);
   network.Increment(1, 4);
+  network.Run(500);
   network.Block(0, 2, true);
   network.Block(2, 0, true);
   network.Stop(0);
