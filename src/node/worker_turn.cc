@@ -40,8 +40,8 @@ struct Worker::Pattern {
 
   void Learn(std::string_view input, std::size_t size, std::span<const std::string_view> args,
              const command::Command* its_command) {
-    // An inline command is a matter of blanks and quotes.
-    if (args.size() != 2 || input[0] != '*' || its_command == nullptr ||
+    // An inline command, perhaps behind an empty array, is a matter of blanks and quotes.
+    if (args.size() != 2 || !input.starts_with("*2\r\n") || its_command == nullptr ||
         its_command->first_key != 1)
       return;
     word = args[0];

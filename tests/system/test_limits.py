@@ -173,6 +173,16 @@ class LimitsTest(harness.SystemTest):
             self.assertIn(b"Protocol error", self.assert_cut(client))
         self.assert_serves(server)
 
+    def test_pipeline_of_inline_requests_behind_empty_ones(self) -> None:
+        """They begin with the star of an array and are none: blanks and quotes count."""
+        server = self.server()
+        with server.client() as client:
+            client.send_raw(b"*0\r\nINCR a \r\n*0\r\nINCR ab\r\n*0\r\nINCR abc\r\n*0\r\nINCR a b\r\n")
+            self.assertEqual([client.read() for _ in range(3)], ["1", "1", "1"])
+            self.assertIn("wrong number of arguments", str(client.read()))
+            self.assertEqual(client.pipeline([("MGET", "a", "ab", "abc", "b", "a b")]), [["1", "1", "1", "0", "0"]])
+        self.assert_serves(server)
+
     # replies that nobody reads
 
     def test_slow_reader_is_cut_off(self) -> None:
