@@ -219,12 +219,12 @@ Status Cluster::WriteNodes() {
   return written;
 }
 
-// Whoever was asked has a row here.
+// Whoever was asked has a row here. Who knows less takes a state, like any newcomer.
 bool Cluster::FoldedWithout(const NodeId& node, const crdt::VersionVector& holds) const {
   if (!replica_ || receiving_ || replica_->rows().contains(node)) return false;
   return std::any_of(holds.begin(), holds.end(), [&](const auto& item) {
     const auto end = FoldedAt(item.first);
-    return end && *end != item.second;
+    return end && *end < item.second;
   });
 }
 

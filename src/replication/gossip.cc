@@ -8,7 +8,7 @@ namespace jeton::replication {
 namespace {
 
 constexpr std::int64_t kClockAheadMsMax = 60'000;
-constexpr std::size_t kOriginsPerPeer = 16;  // that are remembered, for FORGET
+constexpr std::size_t kOriginsPerPeer = 16;  // that are remembered
 constexpr std::int64_t kMembersAgainMs = 1'000;
 
 }  // namespace
@@ -172,7 +172,7 @@ void Replicator::Impl::ForgetMember(Now now, Member member) {
 }
 
 // A node that was let in by one that is forgotten here, and of which we hear only now: what was
-// folded meanwhile it has otherwise, its resets have seen what is gone, and nobody asked it before
+// folded meanwhile it has more of, its resets have seen what is gone, and nobody asked it before
 // something was tidied up. It goes with the one that it came by, and may rejoin as that one may. (A
 // newcomer takes a state before it has any say.)
 void Replicator::Impl::ForgetStranger(Now now, const Link& link) {

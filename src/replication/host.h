@@ -22,7 +22,7 @@ namespace jeton::replication {
 enum class ApplyOutcome : std::uint8_t {
   kApplied,  // logged and applied; applied() now has `to` for its origin
   kKnown,    // to <= known: nothing to do
-  kGap,      // from > known; or it folds an origin that is not wholly known: a state is needed
+  kGap,      // from > known; or it folds an origin at another end than is known: a state is needed
   kRefused,  // the frame cannot be right (its body does not decode): the link is closed
   kBusy      // not now (disk full, loading): asked for again later
 };
@@ -110,7 +110,7 @@ class Host {
   // Whether the node lacks what the others had when it joined them. To be written to the `nodes`
   // file: a node that dies before it has it is not ready after its next start, either.
   virtual void JoiningChanged(bool /*joining*/) {}
-  // Whether something was folded here without asking that node, which has it otherwise: `holds` is
+  // Whether something was folded here without asking that node, which has more of it: `holds` is
   // what it says that it has. Such a node was let in by one that we had forgotten by then.
   virtual bool FoldedWithout(const NodeId& /*node*/, const crdt::VersionVector& /*holds*/) const {
     return false;

@@ -144,7 +144,7 @@ ApplyOutcome Replicator::Impl::ApplyDelta(Now now, Link& link, const crdt::Frame
     Corrupt(now, link, text);
   }
   if (outcome == ApplyOutcome::kBusy) pull_pause_until_ = now.mono_ns + kBusyMs * kNsPerMs;
-  // It follows, yet builds on an origin that was folded before we had it: no frames help.
+  // It follows, yet builds on an origin that was folded otherwise than we have it: no frames help.
   if (outcome == ApplyOutcome::kGap) TryState(now, link, frame.origin);
   if (outcome != ApplyOutcome::kApplied) return outcome;
   ++totals_.frames_applied;
