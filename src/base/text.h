@@ -17,7 +17,7 @@ namespace jeton {
 std::optional<std::int64_t> ParseInt64(std::string_view text);
 
 // Whether `text` stands at `other`, where as many bytes must be. Names of 8 to 32 bytes, nearly
-// all, take no call: pieces of 8 bytes, the last of which overlap.
+// all, take no call: two pieces of 8 or of 16 bytes, which overlap.
 [[gnu::always_inline]] inline bool SameBytes(std::string_view text, const void* other) {
   const char* a = text.data();
   const auto* b = static_cast<const char*>(other);

@@ -17,7 +17,7 @@
 // between two commands like any other. With other nodes it is one addition of the sum to the own
 // entry, which is what the frame would have made of the single ones (engine/replica.h).
 //
-// The partitions of up to kHeldMax counters stay locked, and what was done under them goes to the
+// Up to kHeldMax partitions stay locked, and what was done under them goes to the
 // log in one piece: a locked instruction waits for all memory accesses before it, so the log's lock
 // for each request would cost more than the rest of it. It waits for a lock only while it holds no
 // other; if a further one is taken, it first lets go of all. So it cannot take part in a deadlock,
@@ -29,12 +29,12 @@
 
 #include <array>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 
 #include "command/server_state.h"
 #include "engine/unit.h"
+#include "protocol/reply.h"
 
 namespace jeton::command {
 
@@ -57,8 +57,7 @@ class HotPath {
   void End(std::string& out);
 
  private:
-  static constexpr std::size_t kHeldMax = 16;   // about a microsecond's worth
-  static constexpr std::size_t kReplyMax = 32;  // "$20\r\n-9223372036854775808\r\n"
+  static constexpr std::size_t kHeldMax = 16;  // about a microsecond's worth
 
   bool TryExecute(std::size_t count, std::string_view third, const engine::Key& key);
   void Choose(const Command& command);
@@ -101,7 +100,7 @@ class HotPath {
   std::uint64_t changes_ = 0;
   char* reply_end_ = replies_;
   char* mutations_end_ = mutations_;
-  char replies_[kRunMax * kReplyMax];
+  char replies_[kRunMax * kIntegerReplyMax];
   char mutations_[kHeldMax * engine::kIntegerMutationMax];  // under the locks that are held
 };
 

@@ -248,7 +248,7 @@ Sum KeyRecord::SumIn(const BucketRange& range) const {
 KeyRecord::Index KeyRecord::IndexOf(Bucket bucket) const {
   const Index n = count();
   if (!HasDistances()) {
-    const std::uint64_t distance = Distance(base(), bucket);  // huge if it is before base
+    const std::uint64_t distance = Distance(base(), bucket);  // n or more if it is before base
     return distance < n ? static_cast<Index>(distance) : n;
   }
   const Index i = LowerBound(bucket);

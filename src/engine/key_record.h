@@ -38,7 +38,7 @@ class KeyRecord {
  public:
   using Name = TreeKey;
   using Index = std::uint32_t;
-  static constexpr std::size_t kUsualBytes = 32;  // what a prefetch brings at least: the head
+  static constexpr std::size_t kUsualBytes = 32;  // what a prefetch brings at most: the head
 
   KeyRecord() = delete;
 

@@ -88,7 +88,8 @@ class Node final : public command::Host, public command::LogSink {
   Worker& worker(int index) { return *workers_[static_cast<std::size_t>(index)]; }
   int worker_count() const { return static_cast<int>(workers_.size()); }
 
-  // Writes what was appended so far, and syncs. After a failure every later call returns the error.
+  // Writes what was appended so far, and syncs, if asked to. After a failure every later call
+  // returns the error, but that a call without `sync` may find that somebody else has written all.
   Status FlushLog(bool sync);
   // Replies that depend on this LSN or a lower one may leave.
   Lsn safe_lsn() const;
