@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint32_t kTimingSample = 64;
 // Below this threshold the slow log wants entries that sampling would miss.
 constexpr std::int64_t kMeasureAllBelowUs = 1000;
-constexpr std::size_t kFetchedAtOnce = 128;  // keys of one command
+constexpr std::size_t kFetchedAtOnce = 16;   // keys of one command
 constexpr std::size_t kKeptKeys = 4096;      // memory for more goes back
 constexpr std::size_t kMaxShownBytes = 128;  // of a client's words in an error, as in Redis
 
@@ -300,17 +300,28 @@ void Dispatcher::ForEachPartition(Visit visit) const {
   }
 }
 
+// Some keys are hashed and their slots fetched, while those of the keys before them arrive, which
+// say where the records are.
 void Dispatcher::LockKeys(const KeyPositions& keys, std::span<const std::string_view> args) {
   ASSERT(keys_.empty());
-  for (int i = keys.first; i <= keys.last; i += keys.step) {
-    keys_.push_back(server_.keyspace.MakeKey(args[static_cast<std::size_t>(i)]));
-    const unsigned partition = engine::Keyspace::PartitionOf(keys_.back());
-    partitions_[partition / 64] |= std::uint64_t{1} << partition % 64;
-  }
+  const engine::Keyspace& keyspace = server_.keyspace;
+  const auto step = static_cast<std::size_t>(keys.step);
+  auto argument = static_cast<std::size_t>(keys.first);
+  keys_.resize(static_cast<std::size_t>(keys.last - keys.first) / step + 1);
+  std::span<engine::Key> before;
   for (std::size_t i = 0; i < keys_.size(); i += kFetchedAtOnce) {
-    const std::span rest = std::span(keys_).subspan(i);
-    server_.keyspace.Prefetch(rest.first(std::min(rest.size(), kFetchedAtOnce)));
+    const std::span some = std::span(keys_).subspan(i, std::min(keys_.size() - i, kFetchedAtOnce));
+    for (engine::Key& key : some) {
+      key = keyspace.MakeKey(args[argument]);
+      argument += step;
+      const unsigned partition = engine::Keyspace::PartitionOf(key);
+      partitions_[partition / 64] |= std::uint64_t{1} << partition % 64;
+    }
+    keyspace.PrefetchSlots(some);
+    keyspace.PrefetchRecords(before);
+    before = some;
   }
+  keyspace.PrefetchRecords(before);
   ForEachPartition([&](unsigned partition) { server_.keyspace.LockOf(partition).lock(); });
 }
 

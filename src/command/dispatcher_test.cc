@@ -76,6 +76,27 @@ TEST(Dispatcher, LogsATransactionAsOneUnit) {
   EXPECT_EQ(server.CheckReplay(), "");
 }
 
+// Keys are hashed and fetched some at a time; each must stay with its argument.
+TEST(Dispatcher, GivesEachOfManyKeysItsOwnValue) {
+  for (const int count : {1, 2, 15, 16, 17, 32, 33, 300}) {
+    TestServer server;
+    std::string mset = "MSET";
+    std::string mget = "MGET";
+    std::string values;
+    for (int i = 1; i <= count; ++i) {
+      const std::string name = " articles:" + std::to_string(i);
+      mset += name + " " + std::to_string(i);
+      mget += name;
+      if (i > 1) values += "\n";
+      const std::string number = std::to_string(i);
+      values.append(std::to_string(count).size() - number.size(), ' ');
+      values += number + ") \"" + number + "\"";
+    }
+    EXPECT_EQ(server.Run(mset), "OK");
+    EXPECT_EQ(server.Run(mget), values);
+  }
+}
+
 TEST(Dispatcher, LetsAResp2SubscriberDoLittle) {
   TestServer server;
   server.Run("SUBSCRIBE a");

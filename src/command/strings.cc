@@ -105,8 +105,11 @@ void MGet(Context& ctx) {
     ctx.reply.IntegerBulks(std::span(integers).first(found));
     found = 0;
   };
+  Key made;
   for (std::size_t i = 1; i < ctx.args.size(); ++i) {
-    const Key key = ctx.Key(i);
+    // The dispatcher has made several, not one alone and none under EXEC.
+    if (ctx.keys.empty()) made = ctx.Key(i);
+    const Key& key = ctx.keys.empty() ? made : ctx.keys[i - 1];
     // Nearly all are integers that no precision makes an estimate.
     const engine::CounterPlace place = ctx.keyspace.FindInteger(key, ctx.now.wall_ms);
     if (place && exact_by_default && !place.has_precision()) [[likely]] {

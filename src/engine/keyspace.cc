@@ -161,7 +161,7 @@ std::optional<Entry> Keyspace::Find(const Key& key, WallMs now) const {
   return EntryOf(*record);
 }
 
-CounterPlace Keyspace::FindInteger(const Key& key, WallMs now) {
+[[gnu::flatten]] CounterPlace Keyspace::FindInteger(const Key& key, WallMs now) {
   Record* record = At(key).Find(key);
   if (record == nullptr) return {};
   const bool usable = record->IsPlain() || (record->IsInteger() && !record->ExpiredAt(now));

@@ -111,7 +111,7 @@ inline unsigned CountDigits(std::uint64_t value) {
 }
 
 // The value in `width` characters and a line's end, written where they stay.
-char* PutLine(std::int64_t value, unsigned width, char* out) {
+[[gnu::always_inline]] inline char* PutLine(std::int64_t value, unsigned width, char* out) {
   DigitsBefore(out + width, value);
   std::memcpy(out + width, "\r\n", 2);
   return out + width + 2;
@@ -125,6 +125,11 @@ char* PutIntegerReply(std::int64_t value, char* out) {
 }
 
 char* PutIntegerBulk(std::int64_t value, char* out) {
+  if (value >= 0 && value < 10) {
+    std::memcpy(out, "$1\r\n0\r\n", 7);
+    out[4] = static_cast<char>('0' + value);
+    return out + 7;
+  }
   const unsigned width = WidthOf(value);
   char head[] = "$0\r\n";
   if (width < 10) [[likely]] {
