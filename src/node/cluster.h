@@ -138,7 +138,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   std::optional<Lsn> FoldedAt(const OriginId& origin) const override;
   void MembersChanged(const std::vector<replication::Member>& members) override;
   void JoiningChanged(bool joining) override;
-  bool FoldedWithout(const NodeId& node, const crdt::VersionVector& holds) const override;
+  bool FoldedWithout(const crdt::VersionVector& holds) const override;
   void WeWereForgotten(const replication::Forgetter& by,
                        const crdt::VersionVector& finals) override;
   void WeWereFenced(Lsn known_to_peers) override;

@@ -219,9 +219,9 @@ Status Cluster::WriteNodes() {
   return written;
 }
 
-// Whoever was asked has a row here. Who knows less takes a state, like any newcomer.
-bool Cluster::FoldedWithout(const NodeId& node, const crdt::VersionVector& holds) const {
-  if (!replica_ || receiving_ || replica_->rows().contains(node)) return false;
+// Nobody who was asked has more. Who has less takes a state, like any newcomer.
+bool Cluster::FoldedWithout(const crdt::VersionVector& holds) const {
+  if (!replica_ || receiving_) return false;
   return std::any_of(holds.begin(), holds.end(), [&](const auto& item) {
     const auto end = FoldedAt(item.first);
     return end && *end < item.second;

@@ -177,7 +177,7 @@ void Replicator::Impl::ForgetMember(Now now, Member member) {
 // newcomer takes a state before it has any say.)
 void Replicator::Impl::ForgetStranger(Now now, const Link& link) {
   if (!link.Up() || link.joining || !IsMember(link.peer.node)) return;
-  if (!host_.FoldedWithout(link.peer.node, link.their_applied)) return;
+  if (!host_.FoldedWithout(link.their_applied)) return;
   Note(true, NameOf(link) + " came by a node that is forgotten: it is forgotten, too");
   ForgetMember(now, members_.at(link.peer.node));
 }

@@ -110,11 +110,9 @@ class Host {
   // Whether the node lacks what the others had when it joined them. To be written to the `nodes`
   // file: a node that dies before it has it is not ready after its next start, either.
   virtual void JoiningChanged(bool /*joining*/) {}
-  // Whether something was folded here without asking that node, which has more of it: `holds` is
-  // what it says that it has. Such a node was let in by one that we had forgotten by then.
-  virtual bool FoldedWithout(const NodeId& /*node*/, const crdt::VersionVector& /*holds*/) const {
-    return false;
-  }
+  // Whether something was folded here of which a peer with that vector has more: it was not asked.
+  // Such a node was let in by one that we had forgotten by then.
+  virtual bool FoldedWithout(const crdt::VersionVector& /*holds*/) const { return false; }
   // Peers have forgotten us. `finals`: how much of our origins they folded (origins that are not
   // folded yet are not in it; they are told again at each attempt). Called at every refusal.
   virtual void WeWereForgotten(const Forgetter& by, const crdt::VersionVector& finals) = 0;

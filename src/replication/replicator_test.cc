@@ -368,7 +368,7 @@ TEST(Replicator, WhoWasLetInByAForgottenNodeIsForgottenToo) {
   network.Run(500);
   network.Stop(1);
   network.Start(0);
-  network.nodes[0]->host->unasked = NodeNumber(3);
+  network.nodes[0]->host->folded_without = true;
   ASSERT_TRUE(network.nodes[0]->replicator->Forget(network.NowOf(0), NodeNumber(2)).ok());
   network.Block(0, 2, false);
   network.Block(2, 0, false);
@@ -385,11 +385,11 @@ TEST(Replicator, ANewcomerIsNotForgottenBeforeItHasJoined) {
   for (int i = 0; i < 2; ++i) network.Add(Quick());
   network.Increment(0, 4);
   network.Run(100);
-  network.nodes[0]->host->unasked = NodeNumber(2);
+  network.nodes[0]->host->folded_without = true;
   network.Meet(1, 0);
   for (int i = 0; i < 200 && network.nodes[1]->host->Total() == 0; ++i) network.Run(10);
   EXPECT_EQ(network.nodes[1]->host->Total(), 4U);
-  network.nodes[0]->host->unasked = {};
+  network.nodes[0]->host->folded_without = false;
   network.Run(2'000);
   EXPECT_TRUE(network.Linked(0, 1));
 }
