@@ -20,6 +20,14 @@ void ClusterSimulation::Tick(std::size_t n) {
   if (!node.cluster().rejoins()) Event(NameOf(n) + " has rejoined");
 }
 
+// A tree that is made again shows what others have added to it beside one who dropped it: none of
+// that was brought along.
+Decimal ClusterSimulation::HeldOutOfView(std::size_t n, int bucket) {
+  const LedgerCell& cell = ledger_.cells()[static_cast<std::size_t>(bucket)];
+  return ledger_.Expected(bucket, ScopeOf(n, cell),
+                          ledger_.Known(KnownVector(n), lives_[n].origin));
+}
+
 void ClusterSimulation::NoteInjected(std::size_t n,
                                      const std::vector<std::optional<Decimal>>& before,
                                      const std::vector<bool>& expired) {
@@ -31,6 +39,7 @@ void ClusterSimulation::NoteInjected(std::size_t n,
     const auto after = Shown(n, cell);
     if (after == before[i]) continue;
     Decimal was = before[i].value_or(0);
+    if (cell.in_tree && !before[i]) was = HeldOutOfView(n, static_cast<int>(i));
     if (expired[i]) {
       NoteExpired(n, {static_cast<int>(i)}, {});
       was = 0;

@@ -111,6 +111,7 @@ class ClusterSimulation {
 
   // ---- cluster_rejoin.cc
   void Tick(std::size_t n);
+  Decimal HeldOutOfView(std::size_t n, int bucket);
   void NoteInjected(std::size_t n, const std::vector<std::optional<Decimal>>& before,
                     const std::vector<bool>& expired);
   void SetAside(std::size_t n);
