@@ -2,6 +2,8 @@
 
 #include <mutex>
 #include <shared_mutex>
+#include <string>
+#include <vector>
 
 #include "command/tree_access.h"
 
@@ -29,6 +31,12 @@ void Retain(ServerState& server, engine::Unit& unit, const std::string& name, Wa
   unit.Clear();
 }
 
+// Not under the partitions' locks alone: a frame of a peer makes trees under the TurnLock only.
+std::vector<std::string> NamesOfTrees(ServerState& server, WallMs now) {
+  std::shared_lock turn(server.turn_lock);
+  return server.keyspace.TreeNames(now);
+}
+
 void RetainAll(ServerState& server, engine::Unit& unit, WallMs now) {
   // No bucket begins within a second.
   const WallMs second = FloorDiv(now, 1000);
@@ -36,7 +44,7 @@ void RetainAll(ServerState& server, engine::Unit& unit, WallMs now) {
   if (server.disk_full.load() || server.disk_failed.load()) return;
   unit.Clear();
   unit.set_now(now);
-  for (const std::string& name : server.keyspace.TreeNames(now)) {
+  for (const std::string& name : NamesOfTrees(server, now)) {
     std::shared_lock turn(server.turn_lock);
     Retain(server, unit, name, now);
   }
