@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 
 #include "base/parallel.h"
 #include "engine/loader.h"
@@ -25,6 +26,7 @@ bool Replay::Gather(ByteReader& in) {
   if (!in.ok()) return false;
   if (mutation.type == MutationType::kFlush) {
     Flush();
+    const std::lock_guard turn(turn_lock_);
     keyspace_.Apply(mutation, {}, now_);
     return true;
   }

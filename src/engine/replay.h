@@ -3,7 +3,8 @@
 // threads can work on different partitions. The order of the mutations of one name is kept, which
 // is all that matters once a batch is done.
 //
-// Threads: one calls it; it uses more, and takes no locks: its caller owns the keyspace.
+// Threads: one calls it; it uses more, and takes no partition's lock: its caller owns the keyspace,
+// but for workers that fetch ahead. Those are shut out by the TurnLock where tables are cleared.
 #pragma once
 
 #include <array>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/lock.h"
 #include "base/time.h"
 #include "engine/keyspace.h"
 #include "engine/tree_mutation.h"
@@ -22,8 +24,8 @@ namespace jeton::engine {
 class Replay {
  public:
   // `now` is for bookkeeping of zero counters.
-  Replay(Keyspace& keyspace, WallMs now, int threads)
-      : keyspace_(keyspace), now_(now), threads_(threads) {}
+  Replay(Keyspace& keyspace, TurnLock& turn_lock, WallMs now, int threads)
+      : keyspace_(keyspace), turn_lock_(turn_lock), now_(now), threads_(threads) {}
   Replay(const Replay&) = delete;
   Replay& operator=(const Replay&) = delete;
 
@@ -48,6 +50,7 @@ class Replay {
   void ApplyPartition(const std::vector<Item>& items) const;
 
   Keyspace& keyspace_;
+  TurnLock& turn_lock_;
   const WallMs now_;
   const int threads_;
   std::array<std::vector<Item>, Keyspace::kPartitions> items_;

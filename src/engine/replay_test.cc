@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <map>
+#include <shared_mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/prng.h"
@@ -69,13 +72,14 @@ class ReplayTest : public ::testing::Test {
   Unit unit_{keyspace_, watches_};
   Prng prng_{5};
   std::vector<std::string> units_;
+  TurnLock turn_lock_;  // of who rebuilds
 };
 
 TEST_F(ReplayTest, EndsAtTheSameWhateverTheThreads) {
   Run(40'000, 900);
   for (const int threads : {1, 3}) {
     Keyspace rebuilt({.hash_seed = 17});
-    Replay replay(rebuilt, kNow, threads);
+    Replay replay(rebuilt, turn_lock_, kNow, threads);
     for (const std::string& unit : units_) ASSERT_TRUE(replay.Add(unit));
     replay.Flush();
     EXPECT_EQ(Encode(rebuilt), Encode(keyspace_)) << threads << " threads";
@@ -88,17 +92,46 @@ TEST_F(ReplayTest, FlushAllComesInItsPlace) {
   Log();
   Run(100, 50);
   Keyspace rebuilt({.hash_seed = 17});
-  Replay replay(rebuilt, kNow, 2);
+  Replay replay(rebuilt, turn_lock_, kNow, 2);
   for (const std::string& unit : units_) ASSERT_TRUE(replay.Add(unit));
   replay.Flush();
   EXPECT_EQ(Encode(rebuilt), Encode(keyspace_));
+}
+
+// Workers parse requests, and fetch ahead what these name, before they say that data is loaded. For
+// the sanitizers.
+TEST_F(ReplayTest, ClearsNoTableThatAWorkerFetchesFrom) {
+  Keyspace rebuilt({.hash_seed = 17});
+  std::vector<std::string> names;
+  for (int i = 0; i < 50; ++i) names.push_back("n" + std::to_string(i));
+  for (int round = 0; round < 100; ++round) {
+    for (const std::string& name : names) unit_.Put(keyspace_.MakeKey(name), round, round);
+    unit_.Flush();
+    Log();
+  }
+  std::atomic<bool> done{false};
+  std::jthread worker([&] {
+    std::vector<Key> keys;
+    while (!done.load()) {
+      keys.clear();
+      for (const std::string& name : names) keys.push_back(rebuilt.MakeKey(name));
+      const std::shared_lock turn(turn_lock_);
+      rebuilt.Prefetch(keys);
+    }
+  });
+  Replay replay(rebuilt, turn_lock_, kNow, 1);
+  for (const std::string& unit : units_) EXPECT_TRUE(replay.Add(unit));
+  replay.Flush();
+  done.store(true);
+  worker.join();
+  EXPECT_EQ(rebuilt.size(kNow), 0);
 }
 
 TEST_F(ReplayTest, RefusesBytesThatDoNotDecode) {
   unit_.Put(keyspace_.MakeKey("a"), 5, 5);
   const std::string good = unit_.bytes();
   Keyspace rebuilt({.hash_seed = 17});
-  Replay replay(rebuilt, kNow, 1);
+  Replay replay(rebuilt, turn_lock_, kNow, 1);
   const std::string bad = good + "\xff";
   EXPECT_FALSE(replay.Add(bad));
   replay.Flush();

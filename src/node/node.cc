@@ -142,7 +142,7 @@ Result<RecoveryReport> Node::Recover() {
     return may_go_on();
   };
   bool started_before = false;
-  engine::Replay replay(*keyspace_, start_ms, environment_.load_threads);
+  engine::Replay replay(*keyspace_, state_->turn_lock, start_ms, environment_.load_threads);
   handler.on_log_pause = [&] { replay.Flush(); };
   handler.on_log_record = [&](const LogRecord& record) -> Status {
     if (record.type == RecordType::kOrigin) started_before = true;
@@ -203,7 +203,10 @@ Status Node::RestoreKarmaDumps() {
   if (keyspace_->size(now) > 0) {
     upkeep_unit_->Clear();
     upkeep_unit_->set_now(now);
-    upkeep_unit_->Flush();
+    {
+      const std::lock_guard turn(state_->turn_lock);  // see Recover
+      upkeep_unit_->Flush();
+    }
     Append(upkeep_unit_->bytes());
     upkeep_unit_->Clear();
   }
