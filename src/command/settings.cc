@@ -98,7 +98,7 @@ std::string Resolve(const std::string& path, const std::string& including) {
 
 }  // namespace
 
-Settings::Settings() : sources_(SettingTable().size(), Source::kDefault) {}
+Settings::Settings() : fsync_(values_.fsync), sources_(SettingTable().size(), Source::kDefault) {}
 
 Status Settings::Set(std::string_view name, std::string_view value, Source source) {
   const int index = FindSetting(name);
@@ -112,6 +112,7 @@ Status Settings::Set(std::string_view name, std::string_view value, Source sourc
     known = source;
     (void)At(target).parse(values_, At(target).print(changed));
   }
+  fsync_.store(values_.fsync, std::memory_order_relaxed);
   return {};
 }
 
@@ -206,6 +207,7 @@ Status Settings::ConfigSet(std::span<const std::pair<std::string_view, std::stri
     if (!At(index).parse(changed, value)) return Invalid(failed + At(index).redis_reason);
   }
   values_ = std::move(changed);
+  fsync_.store(values_.fsync, std::memory_order_relaxed);
   std::vector<std::string_view> names;
   for (const int target : targets) {
     sources_[static_cast<std::size_t>(target)] = Source::kConfigSet;

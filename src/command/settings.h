@@ -5,10 +5,11 @@
 // Order of sources, later wins: defaults < file (`name value` lines, `include FILE`) < environment
 // (JETON_NAME_WITH_UNDERSCORES) < flags (--name value) < CONFIG SET.
 //
-// Threads: the plain fields of Values change only while the TurnLock is held exclusively (CONFIG
-// SET), or before the workers start.
+// Threads: Values change only while the TurnLock is held exclusively (CONFIG SET), or before the
+// workers start. Who does not hold it may ask for fsync() alone.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -95,6 +96,8 @@ class Settings {
   Settings();
 
   const Values& values() const { return values_; }
+  // The same as in the values, for any thread.
+  FsyncPolicy fsync() const { return fsync_.load(std::memory_order_relaxed); }
 
   // `where` is put in front of error texts ("jeton.conf:12: ").
   Status Set(std::string_view name, std::string_view value, Source source);
@@ -130,6 +133,7 @@ class Settings {
 
  private:
   Values values_;
+  std::atomic<FsyncPolicy> fsync_;
   std::vector<Source> sources_;  // by table index
 };
 

@@ -114,6 +114,15 @@ TEST(Settings, SavePointsAddUpInAFileAndAreReplacedElsewhere) {
       "ERR CONFIG SET failed (possibly related to argument 'save') - Invalid save parameters");
 }
 
+TEST(Settings, AnyThreadMayAskForFsync) {
+  Settings settings;
+  EXPECT_EQ(settings.fsync(), FsyncPolicy::kAlways);
+  EXPECT_EQ(ErrorOf(Load(settings, "fsync everysec\n")), "ok");
+  EXPECT_EQ(settings.fsync(), FsyncPolicy::kEverySecond);
+  EXPECT_EQ(ConfigSet(settings, "fsync", "no"), "ok");
+  EXPECT_EQ(settings.fsync(), FsyncPolicy::kNo);
+}
+
 TEST(Settings, ConfigSetIsAllOrNothingInTheWordsOfRedis) {
   Settings settings;
   std::vector<std::string> told;

@@ -190,14 +190,14 @@ Result<RecoveryReport> Node::Recover() {
   for (const std::string& note : report->notes) environment_.say(LogLevel::kWarning, note);
   environment_.say(LogLevel::kNotice, recovery_line_);
   // What was damaged is on disk until it is replaced.
-  if (environment_.settings->values().recover && !report->notes.empty()) (void)StartSnapshot();
+  if (values().recover && !report->notes.empty()) (void)StartSnapshot();
   return report;
 }
 
 // At the very first start: the log has no ORIGIN record yet, which comes after this, so that a
 // restore that did not come to its end is done again from its beginning.
 Status Node::RestoreKarmaDumps() {
-  if (!environment_.settings->values().restore) return {};
+  if (!values().restore) return {};
   restoring_ = true;
   const WallMs now = environment_.wall_now();
   if (keyspace_->size(now) > 0) {
@@ -218,7 +218,7 @@ Status Node::RestoreKarmaDumps() {
 }
 
 void Node::StartKarmaDumps() {
-  if (!ready() || !environment_.settings->values().karma_dumps) return;
+  if (!ready() || !values().karma_dumps) return;
   auto job = dumps_->Start(command::KarmaJob::Kind::kDumpAll, "all trees");
   if (!job) environment_.say(LogLevel::kWarning, job.error().text);
   environment_.wake_upkeep();
@@ -322,8 +322,13 @@ void Node::NoteLogState() {
   if (log.state() == LogWriter::State::kFailed) NoteDiskFailure(log.error());
 }
 
+command::Values Node::values() const {
+  const std::shared_lock turn(state_->turn_lock);
+  return environment_.settings->values();
+}
+
 bool Node::sync_before_reply() const {
-  return environment_.settings->values().fsync == command::FsyncPolicy::kAlways;
+  return environment_.settings->fsync() == command::FsyncPolicy::kAlways;
 }
 
 Lsn Node::appended_lsn() const {
@@ -360,7 +365,7 @@ void Node::Upkeep(Now now) {
   DropExpiredAndIdle(now.wall_ms);
   if (!state_->loading.load()) command::TendTrees(*state_, *upkeep_unit_, now.wall_ms);
   CheckSavePoints(now.wall_ms);
-  const command::FsyncPolicy policy = fsync_policy();
+  const command::FsyncPolicy policy = environment_.settings->fsync();
   const LogWriter& log = store_->log();
   if (policy == command::FsyncPolicy::kAlways) {
     if (log.appended_lsn() > log.durable_lsn()) environment_.wake_log();
@@ -370,12 +375,6 @@ void Node::Upkeep(Now now) {
   } else if (log.appended_lsn() > log.written_lsn()) {
     (void)FlushLog(false);
   }
-}
-
-// The settings change under the TurnLock; a thread that does not hold it asks here.
-command::FsyncPolicy Node::fsync_policy() {
-  std::shared_lock turn(state_->turn_lock);
-  return environment_.settings->values().fsync;
 }
 
 void Node::WatchDisk() {
@@ -421,11 +420,7 @@ void Node::CheckSavePoints(WallMs now) {
   if (snapshotter_.running() || state_->disk_failed.load()) return;
   const std::uint64_t changes = state_->changes_since_save.load();
   const WallMs age = now - snapshotter_.last_save_ms();
-  std::vector<command::SavePoint> points;
-  {
-    std::shared_lock turn(state_->turn_lock);
-    points = environment_.settings->values().save;
-  }
+  const std::vector<command::SavePoint> points = values().save;
   for (const command::SavePoint& point : points) {
     if (changes < static_cast<std::uint64_t>(point.changes) || age < point.seconds * 1000) continue;
     environment_.say(LogLevel::kNotice, fmt::format("{} changes in {} seconds: writing a snapshot",

@@ -95,6 +95,8 @@ class Node final : public command::Host, public command::LogSink {
   Lsn safe_lsn() const;
   Lsn appended_lsn() const;
   bool sync_before_reply() const;
+  // For a thread that does not hold the TurnLock, under which the settings change.
+  command::Values values() const;
   // Called by a worker at the end of a turn that has left something unsafe behind.
   void CommitSoon();
 
@@ -161,7 +163,6 @@ class Node final : public command::Host, public command::LogSink {
   Status RestoreKarmaDumps();
   void DropExpiredAndIdle(WallMs now);
   void WatchDisk();
-  command::FsyncPolicy fsync_policy();
   void CheckSavePoints(WallMs now);
   void NoteDiskFailure(const Error& error);
   // Owns nothing if what was appended is written, and need not be synced.

@@ -220,12 +220,13 @@ Status Server::PrepareForPeers() {
 
 void Server::StartPeers() {
   if (peer_loop_ == nullptr) return;
-  const command::ShownAddress own = command::AnnouncedAddress(settings_.values());
+  const command::Values values = node_->values();
+  const command::ShownAddress own = command::AnnouncedAddress(values);
   node::Cluster& cluster = *node_->peers();
   cluster.Announce(node_->now(), {own.host, static_cast<std::uint16_t>(own.port)});
   std::vector<replication::Address> join;
   // The setting was checked when it was set.
-  const auto wanted = command::ParseHostPorts(settings_.values().cluster_join);
+  const auto wanted = command::ParseHostPorts(values.cluster_join);
   for (const command::HostPort& one : *wanted) {
     if (one.host == own.host && one.port == own.port) continue;
     join.push_back({one.host, static_cast<std::uint16_t>(one.port)});
