@@ -161,6 +161,7 @@ class Replicator::Impl {
   void StateStep(Now now);
   void RetryState(Now now);
   void EndState(Now now, bool success, const std::string& why);
+  void TakeBackWhatWasTold(Now now, const crdt::VersionVector& before);
   void OnStateBegin(Now now, Link& link, const Header& header, std::string_view payload);
   void OnStateChunk(Now now, Link& link, const Header& header, std::string_view payload);
   void OnStateEnd(Now now, Link& link, const Header& header, std::string_view payload);

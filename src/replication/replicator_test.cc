@@ -244,6 +244,37 @@ TEST(Replicator, WhoMeetsOnlyANewcomerIsStillJoining) {
   EXPECT_TRUE(network.RunUntil(20'000, [&] { return !network.StatusOf(2).transfer.joining; }));
 }
 
+// It has heard it by way of a node that did not know yet that the origin's node was forgotten.
+TEST(Replicator, ANewcomerGivesUpWhatItHasOfAnOriginBeyondItsFold) {
+  TestNetwork network(29);
+  network.Add(Quick());
+  network.Add(Quick());
+  network.Meet(1, 0);
+  network.Run(1'000);
+  network.Stop(1);
+  network.Increment(0, 10);
+  network.Run(100);
+  network.Stop(0);
+  network.nodes[0]->disk.log.clear();  // only its state tells of them
+  const OriginId folded = OriginNumber(99);
+  network.ledger.sums[folded] = {0, 1, 2, 3, 4, 5};
+  network.nodes[0]->disk.sums[folded] = {3, 3};
+  network.nodes[1]->disk.sums[folded] = {5, 5};
+  network.nodes[1]->disk.joining = true;
+  network.Start(0);
+  network.Start(1);
+  network.nodes[0]->host->folded[folded] = 3;
+  network.nodes[1]->host->gives_up = {folded};
+  EXPECT_TRUE(network.RunUntil(20'000, [&] { return !network.StatusOf(1).transfer.joining; }));
+  EXPECT_EQ(network.nodes[1]->host->states_taken, 1);
+  EXPECT_EQ(network.nodes[1]->host->Total(), 13U);
+  // What it had told before does not make it one that must be forgotten.
+  EXPECT_TRUE(network.RunUntil(10'000, [&] { return network.Linked(0, 1); }));
+  network.Increment(0, 1);
+  EXPECT_TRUE(network.RunUntil(2'000, [&] { return network.nodes[1]->host->Total() == 14; }));
+  EXPECT_EQ(network.nodes[1]->host->forgotten_calls, 0);
+}
+
 TEST(Replicator, AStateIsGivenUpWhenTheDonorFailsAndAnotherIsAsked) {
   TestNetwork network(24);
   Settings settings = Quick();

@@ -193,7 +193,9 @@ class TestHost : public Host {
   void MembersChanged(const std::vector<Member>& members) override { disk_.members = members; }
   void JoiningChanged(bool joining) override { disk_.joining = joining; }
   bool FoldedWithout(const crdt::VersionVector& holds) const override {
-    return folded_without && !holds.empty();
+    return (folded_without && !holds.empty()) ||
+           std::any_of(folded.begin(), folded.end(),
+                       [&](const auto& item) { return holds.Get(item.first) > item.second; });
   }
   void WeWereForgotten(const Forgetter&, const crdt::VersionVector& finals) override {
     ++forgotten_calls;
@@ -274,7 +276,11 @@ class TestHost : public Host {
     crdt::VersionVector staged;
     for (const auto& [origin, sum] : staged_) staged.Advance(origin, sum.first);
     if (staged != end) return Error{ErrorKind::kCorrupt, "the state is not what its end says"};
-    // Nothing may go back.
+    for (const OriginId& origin : gives_up) {
+      sums_.erase(origin);
+      applied_.Remove(origin);
+    }
+    // Nothing else may go back.
     ASSERT(joins || (end.Covers(applied_) && end.Get(origin_) == head_));
     for (const auto& [origin, sum] : staged_) {
       if (sum.first > applied_.Get(origin)) Know(origin, sum.first, sum.second);
@@ -313,6 +319,7 @@ class TestHost : public Host {
   std::size_t chunk_padding = 0;
   std::size_t head_bytes = 0;
   std::map<OriginId, Lsn> folded;
+  std::set<OriginId> gives_up;  // with the next state
   bool folded_without = false;  // something, without asking its peers
   // And looks at these.
   bool held = false;

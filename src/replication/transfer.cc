@@ -25,13 +25,16 @@ crdt::VersionVector Replicator::Impl::Want() const {
   return want;
 }
 
-// Its vector may lack what it has folded, so 0 is no obstacle: it decides itself when asked.
+// Its vector may lack what it has folded, so 0 is no obstacle: it decides itself when asked. Or it
+// says where the fold ended, and a newcomer may have heard of more, by way of a node that had not
+// heard of the FORGET yet: that it gives up.
 bool Replicator::Impl::MayDonate(const Link& link) const {
   if (!link.Up() || !link.vector_seen) return false;
   if (host_.JoinsStates()) return true;
   for (const auto& [origin, lsn] : host_.applied()) {
     const Lsn theirs = link.their_applied.Get(origin);
-    if (theirs < lsn && (theirs > 0 || IsOwn(origin))) return false;
+    const bool may_be_folded = newcomer_ || theirs == 0;
+    if (theirs < lsn && (!may_be_folded || IsOwn(origin))) return false;
   }
   return true;
 }
@@ -89,6 +92,7 @@ void Replicator::Impl::EndState(Now now, bool success, const std::string& why) {
   const bool begun = incoming_->phase == Incoming::Phase::kReceiving;
   const NodeId donor = incoming_->donor;
   const std::uint64_t bytes = incoming_->bytes;
+  const crdt::VersionVector asked = std::move(incoming_->asked);
   incoming_.reset();
   if (success) {
     ++totals_.transfer.received_total;
@@ -96,6 +100,7 @@ void Replicator::Impl::EndState(Now now, bool success, const std::string& why) {
     half_state_ = false;
     Note(false, "took over the state of node " + ShortName(donor) + ", " + std::to_string(bytes) +
                     " bytes");
+    TakeBackWhatWasTold(now, asked);
   } else {
     ++totals_.transfer.failed_total;
     if (begun) host_.AbortState();
@@ -106,6 +111,16 @@ void Replicator::Impl::EndState(Now now, bool success, const std::string& why) {
   }
   if (!host_.JoinsStates()) host_.HoldWrites(false);
   vectors_dirty_ = true;
+}
+
+// With the state something was given up that peers believe to be here. Whoever has folded it would
+// take this node for one that must be forgotten. On a new link it is told anew.
+void Replicator::Impl::TakeBackWhatWasTold(Now now, const crdt::VersionVector& before) {
+  const bool all_there = std::all_of(before.begin(), before.end(), [&](const auto& item) {
+    return Known(item.first) >= item.second;
+  });
+  if (all_there || host_.JoinsStates()) return;
+  for (auto& [id, link] : links_) CloseLink(now, *link, "this node has given up what it had told");
 }
 
 void Replicator::Impl::OnStateBegin(Now now, Link& link, const Header& header,
