@@ -52,6 +52,7 @@ class MemoryDirectory final : public Directory {
     Status Truncate(std::uint64_t) override { return ReadOnly(); }
     Status Allocate(std::uint64_t) override { return ReadOnly(); }
     Result<std::uint64_t> Size() const override { return content_.size(); }
+    Result<std::uint64_t> DataEnd() const override { return content_.size(); }
     Result<bool> TryLock() override { return true; }
 
    private:

@@ -37,6 +37,7 @@ class LyingFile final : public File {
     return Lies(Canary::kNoSpaceHidden, "wal") ? HideNoSpace(std::move(status)) : status;
   }
   Result<std::uint64_t> Size() const override { return inner_->Size(); }
+  Result<std::uint64_t> DataEnd() const override { return inner_->DataEnd(); }
   Result<bool> TryLock() override { return inner_->TryLock(); }
 
  private:

@@ -260,6 +260,7 @@ class SimFile final : public File {
   }
 
   Result<std::uint64_t> Size() const override { return inode_->visible.size(); }
+  Result<std::uint64_t> DataEnd() const override { return Size(); }
 
   Result<bool> TryLock() override {
     if (inode_->locked_by != 0 && inode_->locked_by != id_) return false;

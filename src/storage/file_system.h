@@ -40,6 +40,9 @@ class File {
   // bytes that were not there before read as zero.
   virtual Status Allocate(std::uint64_t size) = 0;
   virtual Result<std::uint64_t> Size() const = 0;
+  // Bytes from here on up to Size() read as zero. What is known without reading them: that may be
+  // Size() itself.
+  virtual Result<std::uint64_t> DataEnd() const = 0;
   // An exclusive lock that lives as long as this File and dies with the process. False: somebody
   // else has it.
   virtual Result<bool> TryLock() = 0;

@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/big_buffer.h"
 #include "base/bytes.h"
 #include "storage/log_format.h"
 
@@ -68,11 +69,24 @@ bool ProvesDurable(std::string_view segment, std::size_t offset, std::uint32_t s
 // follows is to be looked at. Buffers are reused: fresh memory costs more than the reading.
 struct SegmentBytes {
   Status status;
-  std::string buffer;
+  BigBuffer buffer;
   std::size_t size = 0;
+  std::size_t data_end = 0;  // only zeros follow
+  std::size_t dirty = 0;     // of the buffer; beyond, it is zero
   std::size_t verified = 0;
 
-  std::string_view bytes() const { return std::string_view(buffer).substr(0, size); }
+  void Reserve(std::size_t wanted) {
+    if (buffer.Reserve(wanted)) dirty = 0;
+  }
+  void SetRead(std::size_t end, std::size_t file_size) {
+    if (dirty > end) std::memset(buffer.data() + end, 0, dirty - end);
+    data_end = dirty = end;
+    size = file_size;
+  }
+  std::string_view bytes() const { return {buffer.data(), size}; }
+  std::string_view data() const { return bytes().substr(0, data_end); }
+  // All in which a record's header may begin.
+  std::string_view headers() const { return bytes().substr(0, data_end + kRecordHeaderSize); }
 };
 
 Status ReadFile(Directory& directory, const std::string& path, SegmentBytes& into) {
@@ -84,10 +98,12 @@ Status ReadFile(Directory& directory, const std::string& path, SegmentBytes& int
     return Error{ErrorKind::kCorrupt,
                  path + ": " + std::to_string(*size) + " bytes long, more than a segment can be"};
   }
-  if (into.buffer.size() < *size) into.buffer.resize(*size);
-  const auto got = (*file)->ReadAt(0, into.buffer.data(), *size);
+  const auto end = (*file)->DataEnd();
+  if (!end) return end.error();
+  into.Reserve(*size);
+  const auto got = (*file)->ReadAt(0, into.buffer.data(), *end);
   if (!got) return got.error();
-  into.size = *got;
+  into.SetRead(*got, *got < *end ? *got : *size);
   return {};
 }
 
@@ -165,7 +181,7 @@ class LogScan {
     const SegmentFile& file = files_[index];
     const SegmentBytes& segment = FinishReading(index);
     if (!segment.status) return segment.status;
-    if (EndOfData(segment.bytes()) <= kSegmentHeaderSize) {
+    if (EndOfData(segment.data()) <= kSegmentHeaderSize) {
       Finding(file, "in reserve");
       return {};
     }
@@ -188,7 +204,7 @@ class LogScan {
   }
 
   void Read(const SegmentFile& file, SegmentBytes& into) const {
-    into.size = into.verified = 0;
+    into.size = into.data_end = into.verified = 0;
     into.status = ReadFile(directory_, file.name.path, into);
     if (!into.status || !file.header.ok()) return;
     std::uint32_t chain = SegmentHeaderCrc(file.header_bytes);
@@ -254,7 +270,7 @@ class LogScan {
       const bool good = NextRecord(segment, offset, seed, record) && record.prev == chain &&
                         record.lsn == end_.last_lsn + (record.type == RecordType::kSeal ? 0 : 1);
       if (!good) {
-        const Status status = CheckEnd(file, bytes, offset, is_last);
+        const Status status = CheckEnd(file, segment.headers(), offset, is_last);
         if (!status) return status;
         if (!options_.salvage || !SkipDamage(file, bytes, is_last, offset, record)) break;
       }
@@ -270,7 +286,7 @@ class LogScan {
     }
     if (!is_last) return {};  // salvage: reported by CheckEnd
     end_.tail = LogEnd::Tail{file.name.number, offset, seed, chain, false};
-    const std::size_t data = EndOfData(bytes);
+    const std::size_t data = EndOfData(segment.data());
     if (data > offset) end_.torn_bytes = data - offset;
     Finding(file,
             std::to_string(end_.records - records_before) + " records, open" +
@@ -297,14 +313,14 @@ class LogScan {
   }
 
   // The record at `offset` does not verify. Fine if it is a torn tail; else damage.
-  Status CheckEnd(const SegmentFile& file, std::string_view bytes, std::size_t offset,
+  Status CheckEnd(const SegmentFile& file, std::string_view headers, std::size_t offset,
                   bool is_last) {
     const Lsn bad = end_.last_lsn + 1;
     std::string why;
     std::size_t proof = 0;
     if (!is_last) {
       why = "the segment has no seal, yet a later segment follows";
-    } else if (ProvesDurable(bytes, offset, file.header->seed, bad, proof)) {
+    } else if (ProvesDurable(headers, offset, file.header->seed, bad, proof)) {
       why = "the record at offset " + std::to_string(proof) + " shows that it had been synced";
     } else {
       return {};

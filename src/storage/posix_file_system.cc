@@ -104,6 +104,22 @@ class PosixFile final : public File {
     return static_cast<std::uint64_t>(info.st_size);
   }
 
+  Result<std::uint64_t> DataEnd() const override {
+    const auto size = Size();
+    if (!size) return size;
+    const auto seek = [&](off_t from, int whence) {
+      return Retry([&] { return ::lseek(fd_, from, whence); });
+    };
+    off_t end = 0;
+    while (end < static_cast<off_t>(*size)) {
+      const off_t data = seek(end, SEEK_DATA);
+      if (data < 0) return errno == ENXIO ? Result(static_cast<std::uint64_t>(end)) : size;
+      end = seek(data, SEEK_HOLE);
+      if (end < 0) return size;  // a file system without holes
+    }
+    return size;
+  }
+
   Result<bool> TryLock() override {
     struct flock lock = {};
     lock.l_type = F_WRLCK;

@@ -40,6 +40,21 @@ TEST_F(PosixFileSystem, WritesReadsAndResizes) {
   EXPECT_EQ(ReadWholeFile(*directory_, "a", 3).error().kind, ErrorKind::kCorrupt);
 }
 
+TEST_F(PosixFileSystem, KnowsWhereTheDataEnds) {
+  auto file = directory_->Open("a", OpenMode::kCreate);
+  ASSERT_TRUE(file.ok());
+  EXPECT_EQ(*(*file)->DataEnd(), 0u);
+  ASSERT_TRUE((*file)->Allocate(1 << 20).ok());
+  ASSERT_TRUE((*file)->WriteAt(300'000, "hello").ok());
+  const std::uint64_t end = *(*file)->DataEnd();
+  EXPECT_GE(end, 300'005u);
+  EXPECT_LE(end, 1u << 20);
+  std::string bytes(1 << 20, 'x');
+  ASSERT_EQ(*(*file)->ReadAt(0, bytes.data(), bytes.size()), bytes.size());
+  EXPECT_EQ(bytes.find_last_not_of('\0'), 300'004u);
+  EXPECT_EQ(bytes.substr(end).find_first_not_of('\0'), std::string::npos);
+}
+
 TEST_F(PosixFileSystem, NamesFileAndCauseInErrors) {
   const auto missing = directory_->Open("none", OpenMode::kRead);
   EXPECT_EQ(missing.error().kind, ErrorKind::kNotFound);
