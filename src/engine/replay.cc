@@ -1,10 +1,8 @@
 #include "engine/replay.h"
 
-#include <algorithm>
-#include <atomic>
 #include <mutex>
+#include <utility>
 
-#include "base/parallel.h"
 #include "engine/loader.h"
 
 namespace jeton::engine {
@@ -15,7 +13,7 @@ bool Replay::Add(std::string_view unit) {
   while (!in.AtEnd()) {
     if (!(IsTreeMutation(in) ? GatherTree(in) : Gather(in))) return false;
     // Between two mutations a unit may be applied in part: nobody looks before all of it is.
-    if (gathered_ >= kGatheredMax) Flush();
+    if (gathered_.size >= kBatch) Begin();
   }
   return true;
 }
@@ -42,33 +40,50 @@ bool Replay::GatherTree(ByteReader& in) {
     tree_key_ = keyspace_.MakeKey(of_tree_.tree);
   }
   has_tree_ = true;
-  if (trees_.empty() || trees_.back().data() != tree_key_.name.data()) {
-    trees_.push_back(tree_key_.name);
+  std::vector<std::string_view>& trees = gathered_.trees;
+  if (trees.empty() || trees.back().data() != tree_key_.name.data()) {
+    trees.push_back(tree_key_.name);
   }
-  Put(tree_key_, begin, in, static_cast<std::uint32_t>(trees_.size() - 1));
+  Put(tree_key_, begin, in, static_cast<std::uint32_t>(trees.size() - 1));
   return true;
 }
 
 void Replay::Put(const Key& key, const char* begin, const ByteReader& in, std::uint32_t tree) {
   const auto size = static_cast<std::uint32_t>(in.Position() - begin);
-  items_[Keyspace::PartitionOf(key)].push_back({key.hash, begin, size, tree});
-  ++gathered_;
+  gathered_.items[Keyspace::PartitionOf(key)].push_back({key.hash, begin, size, tree});
+  ++gathered_.size;
 }
 
 void Replay::Flush() {
-  if (gathered_ == 0) return;
-  std::atomic<unsigned> next{0};
-  const auto work = [&] {
-    for (unsigned i = next++; i < Keyspace::kPartitions; i = next++) {
-      ApplyPartition(items_[i]);
-      items_[i].clear();
-    }
-  };
+  if (gathered_.size > 0) Begin();
+  Finish();
+}
+
+// Hands over what was gathered, once the batch before is applied.
+void Replay::Begin() {
   // Starting threads takes longer than applying a few.
   constexpr std::size_t kWorthThreads = 10'000;
-  RunOnThreads(gathered_ < kWorthThreads ? 1 : threads_, work);
-  gathered_ = 0;
-  trees_.clear();
+  Finish();
+  std::swap(gathered_, applied_);
+  next_ = 0;
+  const int helpers = applied_.size < kWorthThreads ? 0 : threads_ - 1;
+  for (int i = 0; i < helpers; ++i) helpers_.emplace_back([this] { Work(); });
+}
+
+void Replay::Work() {
+  for (unsigned i = next_++; i < Keyspace::kPartitions; i = next_++) {
+    ApplyPartition(applied_.items[i]);
+    applied_.items[i].clear();
+  }
+}
+
+void Replay::Finish() {
+  if (applied_.size == 0) return;
+  Work();
+  for (std::thread& helper : helpers_) helper.join();
+  helpers_.clear();
+  applied_.trees.clear();
+  applied_.size = 0;
 }
 
 void Replay::ApplyPartition(const std::vector<Item>& items) const {
@@ -85,7 +100,7 @@ void Replay::ApplyPartition(const std::vector<Item>& items) const {
       loader.Add({mutation.name, item.hash}, mutation);
       continue;
     }
-    of_tree.tree = trees_[item.tree];
+    of_tree.tree = applied_.trees[item.tree];
     DecodeTreeMutation(in, true, of_tree);
     loader.Add({of_tree.tree, item.hash}, of_tree);
   }
