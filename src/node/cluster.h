@@ -260,6 +260,9 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   // cluster_rejoin.cc
   enum class RejoinState : std::uint8_t { kNone, kJoining, kWaiting, kAdding, kFailed };
   bool RejoinsBySetting() const;
+  bool IsWithoutIncrements();
+  bool LogIsWithoutIncrements();
+  bool IsLoading() const;
   Result<TailFacts> FactsOfOwnTail(const crdt::VersionVector& finals);
   Status LosesNothing(std::string_view head);
   void AlarmForgotten(const crdt::VersionVector& finals, std::string_view what_to_do);
@@ -293,6 +296,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   bool set_aside_ = false;                // this life ends; the next start is that of a new member
   std::unique_ptr<Rejoin> rejoin_;        // null: there is no former life
   RejoinState rejoin_state_ = RejoinState::kNone;
+  bool has_increments_ = false;  // of its own; false: not known
   std::atomic<bool> awaiting_join_{false};
   std::string rejoin_alarm_;
   MonoNs last_rejoin_ = 0;

@@ -21,7 +21,7 @@ constexpr MonoNs kRejoinInterval = 100 * kNsPerMs;
 // ---- forgotten
 
 void Cluster::WeWereForgotten(const replication::Forgetter& by, const crdt::VersionVector& finals) {
-  if (!replica_ || set_aside_ || receiving_) return;
+  if (!replica_ || set_aside_ || (receiving_ && !rejoin_)) return;
   const bool automatic = RejoinsBySetting() && node_.environment().request_restart != nullptr;
   // That others have told of it without a refusal of their own is not enough to give up anything.
   if (by.node == NodeId{}) {
@@ -40,7 +40,14 @@ void Cluster::WeWereForgotten(const replication::Forgetter& by, const crdt::Vers
         "to the other side, where they are added");
   }
   if (rejoin_) {
-    return AlarmForgotten(finals, "what it brought along from before is not added yet");
+    // It may begin again with what it brings along, as if it had never come back.
+    if (IsWithoutIncrements()) {
+      SetAside(by);
+    } else {
+      AlarmForgotten(finals, "what it brought along from before is not added yet");
+    }
+    node_.state().loading.store(IsLoading());
+    return;
   }
   const auto facts = FactsOfOwnTail(finals);
   if (!facts) return AlarmForgotten(finals, "");
@@ -49,6 +56,32 @@ void Cluster::WeWereForgotten(const replication::Forgetter& by, const crdt::Vers
         finals, "the log does not reach back far enough, so it does not rejoin by itself");
   }
   SetAside(by);
+}
+
+// Of such a life nothing is kept, so nobody is served any more once it is found to be one.
+bool Cluster::IsWithoutIncrements() {
+  if (!injected_.empty() || rejoin_state_ == RejoinState::kAdding) return false;
+  if (!LogIsWithoutIncrements()) return false;
+  {
+    const std::lock_guard turn(node_.state().turn_lock);
+    node_.state().loading.store(true);
+  }
+  return LogIsWithoutIncrements();
+}
+
+bool Cluster::LogIsWithoutIncrements() {
+  if (has_increments_) return false;
+  if (Status flushed = node_.FlushLog(true); !flushed) return false;
+  const std::lock_guard flush(node_.flush_mutex());
+  const auto facts = FactsOfTail(*node_.environment().directory, LogKind::kPresent,
+                                 [](const OriginId&) { return Lsn{0}; });
+  if (!facts) return false;
+  has_increments_ = facts->cells > 0 || facts->gap;
+  return !has_increments_;
+}
+
+bool Cluster::IsLoading() const {
+  return receiving_ || awaiting_join_ || (set_aside_ && rejoin_ != nullptr);
 }
 
 bool Cluster::RejoinsBySetting() const {
@@ -128,7 +161,9 @@ void Cluster::SetAside(const replication::Forgetter& by) {
   std::vector<replication::Address> addresses;
   if (!by.address.host.empty() && by.address.port != 0) addresses.push_back(by.address);
   if (Status flushed = node_.FlushLog(true); !flushed) return;
-  Status requested = RequestSetAside(*node_.environment().directory, EncodeAddresses(addresses));
+  Directory& directory = *node_.environment().directory;
+  Status requested = rejoin_ ? RequestBeginAgain(directory, EncodeAddresses(addresses))
+                             : RequestSetAside(directory, EncodeAddresses(addresses));
   if (!requested) {
     return node_.Say(LogLevel::kWarning, "This node cannot rejoin: " + requested.error().text);
   }
@@ -193,7 +228,7 @@ bool Cluster::RestoreInjected(std::string_view record) {
 }
 
 void Cluster::TickRejoin(Now now) {
-  if (!rejoin_ || rejoin_state_ == RejoinState::kFailed) return;
+  if (!rejoin_ || set_aside_ || rejoin_state_ == RejoinState::kFailed) return;
   if (rejoin_state_ != RejoinState::kAdding && now.mono_ns - last_rejoin_ < kRejoinInterval) return;
   last_rejoin_ = now.mono_ns;
   if (node_.state().disk_full.load() || node_.state().disk_failed.load()) return;
@@ -211,7 +246,7 @@ void Cluster::SeeWhetherJoined(Now now) {
   }
   if (awaiting_join_) {
     awaiting_join_ = false;
-    node_.state().loading.store(false);
+    node_.state().loading.store(IsLoading());
   }
   (void)rejoin_->RemoveSnapshots();
   if (Status looked = rejoin_->Look(); !looked) return FailRejoin(looked.error());

@@ -23,25 +23,27 @@ Result<bool> IsThere(Directory& directory, std::string_view name) {
   return std::find(names->begin(), names->end(), name) != names->end();
 }
 
-// The files of a folder with that suffix get another one.
-Status RenameAll(Directory& directory, std::string_view folder, std::string_view suffix) {
-  const auto files = ListNumbered(directory, folder, "", suffix);
-  if (!files) return files.error();
-  for (const NumberedFile& file : *files) {
-    const std::string stem = file.path.substr(0, file.path.size() - suffix.size());
-    if (Status status = directory.Rename(file.path, LeftOf(stem)); !status) return status;
-  }
-  return directory.SyncDirectory(folder);
-}
+// Files of the present life, named so in that folder.
+struct Files {
+  std::string_view folder, prefix, suffix;
+  bool unfinished = false;  // belong to no life
+};
+constexpr Files kFiles[] = {{"wal", "", ".log"},
+                            {"snap", "", ".snap.tmp", true},
+                            {"snap", "", ".snap"},
+                            {"", "MANIFEST-", ""}};
 
-// Snapshots that were not finished belong to no life.
-Status RemoveUnfinished(Directory& directory) {
-  const auto files = ListNumbered(directory, "snap", "", ".snap.tmp");
-  if (!files) return files.error();
-  for (const NumberedFile& file : *files) {
-    if (Status status = directory.Remove(file.path); !status) return status;
+// Gives each another name, or removes it.
+Status Take(Directory& directory, const Files& files, bool remove) {
+  const auto found = ListNumbered(directory, files.folder, files.prefix, files.suffix);
+  if (!found) return found.error();
+  for (const NumberedFile& file : *found) {
+    const std::string stem = file.path.substr(0, file.path.size() - files.suffix.size());
+    Status status =
+        remove ? directory.Remove(file.path) : directory.Rename(file.path, LeftOf(stem));
+    if (!status) return status;
   }
-  return {};
+  return directory.SyncDirectory(files.folder);
 }
 
 Status RemoveAll(Directory& directory, std::string_view folder) {
@@ -57,6 +59,11 @@ Status RemoveAll(Directory& directory, std::string_view folder) {
   return directory.SyncDirectory(folder);
 }
 
+Status WriteRequest(Directory& directory, std::string_view note) {
+  if (note.size() > kSetAsideNoteMax) note = {};
+  return ReplaceFile(directory, kRequest, EncodeEnvelope(kKind, note));
+}
+
 }  // namespace
 
 Status RequestSetAside(Directory& directory, std::string_view note) {
@@ -67,34 +74,38 @@ Status RequestSetAside(Directory& directory, std::string_view note) {
                                            " still has an earlier life of the node (" +
                                            LeftOf(kIdentityPath) + ")"};
   }
-  if (note.size() > kSetAsideNoteMax) note = {};
-  return ReplaceFile(directory, kRequest, EncodeEnvelope(kKind, note));
+  return WriteRequest(directory, note);
+}
+
+Status RequestBeginAgain(Directory& directory, std::string_view note) {
+  const auto left = ReadLeft(directory);
+  if (!left) return left.error();
+  if (left->is_going) {
+    return Error{ErrorKind::kConflict,
+                 directory.name() + " has an earlier life of the node that is being removed"};
+  }
+  return WriteRequest(directory, note);
 }
 
 Status CarryOutSetAside(Directory& directory) {
   const auto requested = IsThere(directory, kRequest);
   if (!requested) return requested.error();
   if (!*requested) return {};
-  const auto folders = directory.List("");
-  if (!folders) return folders.error();
+  const auto names = directory.List("");
+  if (!names) return names.error();
   const auto has = [&](std::string_view name) {
-    return std::find(folders->begin(), folders->end(), name) != folders->end();
+    return name.empty() || std::find(names->begin(), names->end(), name) != names->end();
   };
-  if (has("wal")) {
-    if (Status status = RenameAll(directory, "wal", ".log"); !status) return status;
-  }
-  if (has("snap")) {
-    if (Status status = RemoveUnfinished(directory); !status) return status;
-    if (Status status = RenameAll(directory, "snap", ".snap"); !status) return status;
-  }
-  const auto manifests = ListNumbered(directory, "", "MANIFEST-", "");
-  if (!manifests) return manifests.error();
-  for (const NumberedFile& file : *manifests) {
-    if (Status status = directory.Rename(file.path, LeftOf(file.path)); !status) return status;
+  // An earlier life that is whole stays the one that counts.
+  const bool again = has(LeftOf(kRequest));
+  for (const Files& files : kFiles) {
+    if (!has(files.folder)) continue;
+    if (Status status = Take(directory, files, again || files.unfinished); !status) return status;
   }
   for (const std::string_view name : {kNodes, kIdentityPath}) {
     if (!has(name)) continue;
-    if (Status status = directory.Rename(name, LeftOf(name)); !status) return status;
+    Status status = again ? directory.Remove(name) : directory.Rename(name, LeftOf(name));
+    if (!status) return status;
   }
   if (Status status = directory.SyncDirectory(""); !status) return status;
   if (Status status = directory.Rename(kRequest, LeftOf(kRequest)); !status) return status;

@@ -3,8 +3,12 @@
 // a node that was forgotten comes back as a new member, with what only it knows still at hand.
 //
 //   RequestSetAside     writes `SETASIDE`; from here on it will happen
+//   RequestBeginAgain   the same, while an earlier life is still at hand: of the present one
+//   nothing is
+//                       needed, and the next start removes it
 //   CarryOutSetAside    at the next start, by Store::Open: renames everything, `IDENTITY` late and
-//                       `SETASIDE` last. A crash in between is made good by the next start.
+//                       `SETASIDE` last, or removes what is present. A crash in between is made
+//                       good by the next start.
 //   ReadLeft            what the life before was, as long as it is there
 //   RemoveLeft          it is not needed any more; `SETASIDE.left` goes first, `IDENTITY.left` last
 //
@@ -35,6 +39,8 @@ struct LeftLife {
 // life is still there.
 constexpr std::size_t kSetAsideNoteMax = 64 * 1024;
 Status RequestSetAside(Directory& directory, std::string_view note);
+// kNotFound if no earlier life is there, kConflict if it is being removed.
+Status RequestBeginAgain(Directory& directory, std::string_view note);
 // Nothing happens if it was not requested. The lock is held.
 Status CarryOutSetAside(Directory& directory);
 // kNotFound if there is none.

@@ -101,6 +101,41 @@ TEST_F(SetAsideTest, TheNextLifeBeginsEmptyAndTheLastOneIsStillThere) {
   EXPECT_TRUE(RequestSetAside(*directory_, "").ok());
 }
 
+TEST_F(SetAsideTest, ALifeOfWhichNothingIsNeededGivesWayToAnother) {
+  NodeId first{}, second{};
+  {
+    const auto store = Start(1);
+    first = store->identity().node;
+    Write(*store, "something");
+  }
+  EXPECT_EQ(RequestBeginAgain(*directory_, "").error().kind, ErrorKind::kNotFound);
+  ASSERT_TRUE(RequestSetAside(*directory_, "a note").ok());
+  {
+    const auto store = Start(2);
+    second = store->identity().node;
+    Write(*store, "not needed");
+  }
+  const std::size_t left = LeftFiles();
+  ASSERT_TRUE(RequestBeginAgain(*directory_, "another note").ok());
+  // The start that carries it out is cut short once.
+  ASSERT_TRUE(directory_->Remove("MANIFEST-1").ok());
+  {
+    const auto store = Start(3);
+    ASSERT_NE(store, nullptr);
+    EXPECT_NE(store->identity().node, first);
+    EXPECT_NE(store->identity().node, second);
+    EXPECT_TRUE(recovered_.empty());
+    EXPECT_EQ(ReadLeft(*directory_)->identity.node, first);
+    EXPECT_EQ(ReadLeft(*directory_)->note, "another note");
+    EXPECT_EQ(LeftFiles(), left);
+    Write(*store, "new");
+  }
+  ASSERT_NE(Start(4), nullptr);
+  EXPECT_EQ(recovered_, std::vector<std::string>{"new"});
+  ASSERT_TRUE(directory_->Remove("SETASIDE.left").ok());
+  EXPECT_EQ(RequestBeginAgain(*directory_, "").error().kind, ErrorKind::kConflict);
+}
+
 TEST_F(SetAsideTest, AStartThatWasCutShortIsMadeGood) {
   { Write(*Start(1), "something"); }
   ASSERT_TRUE(RequestSetAside(*directory_, "a note").ok());

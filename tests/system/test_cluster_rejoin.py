@@ -147,6 +147,37 @@ class RejoinTest(ClusterTest):
             return seen
         self.poll(lambda: sums() == [3 * MANY] * 3, f"{3 * MANY} on all", servers)
 
+    def test_forgotten_once_more_before_it_has_added_anything(self) -> None:
+        servers, load = self.begin()
+        others, lonely = servers[:2], servers[2]
+        first = self.id_of(lonely)
+        self.stop_all(others)
+        self.count_alone(lonely, load, 15)
+        lonely.kill()
+        for server in others:
+            server.start()
+        self.forget(first, others[0], *others)
+        # Without the other one it is not certain what there is to add.
+        others[1].send_signal(signal.SIGSTOP)
+        lonely.start(wait=False)
+
+        def waits_as_another_than(before: str) -> bool:
+            try:
+                info = lonely.info("cluster")
+            except (OSError, EOFError):
+                return False
+            return info.get("cluster_rejoin") == "waiting" and info["cluster_node_id"] != before
+        self.poll(lambda: waits_as_another_than(first), "it has joined", [lonely, others[0]])
+        second = self.id_of(lonely)
+        self.forget(second, others[0], others[0])
+        self.poll(lambda: waits_as_another_than(second), "it has joined again",
+                  [lonely, others[0]])
+        others[1].send_signal(signal.SIGCONT)
+        self.wait_back(lonely, second, *others)
+        self.wait_linked(*servers)
+        self.wait_ledger(load.ledger, *servers)
+        self.assertEqual(lonely.info("cluster")["cluster_alarms"], "0")
+
     def split(self, load: Load, servers: List[Server]) -> None:
         """Two and one, each side counts and forgets the other."""
         two, one = servers[:2], servers[2]

@@ -34,6 +34,7 @@ void ClusterSimulation::Start(std::size_t n) {
   for (Brought& brought : brought_) {
     if (brought.node == n && node.cluster().rejoins()) brought.to.push_back(life.origin);
   }
+  if (!node.cluster().rejoins()) NoteRejoined(n);
   life.known = {};
   life.seen = {};
   life.next_tick = 0;
@@ -144,8 +145,6 @@ void ClusterSimulation::Shift() {
 // A node that is down for good.
 void ClusterSimulation::Forget() {
   const std::size_t gone = AnyNode();
-  // Whoever is forgotten again before all is added keeps the rest for itself, and says so.
-  if (nodes_[gone]->up() && nodes_[gone]->cluster().rejoins()) return;
   // On a full disk it is forgotten only until the next start.
   if (rates_.disk > 0) return;
   if (gone == 0 || !lives_[gone].joined || lives_[gone].forgotten || !nodes_[gone]->up()) return;
@@ -217,12 +216,6 @@ void ClusterSimulation::SeeForgotten(std::size_t by) {
     life.image.reset();  // as for Forget
     ++result_.counts.forgets;
     forgotten_.push_back(life.node);
-    // What it has not brought along yet it keeps for itself, and says so.
-    for (Brought& brought : brought_) {
-      const bool its =
-          std::find(brought.to.begin(), brought.to.end(), life.origin) != brought.to.end();
-      brought.uncertain = brought.uncertain || its;
-    }
   }
 }
 
@@ -230,6 +223,9 @@ void ClusterSimulation::SeeForgotten(std::size_t by) {
 void ClusterSimulation::Replace(std::size_t n) {
   Event(NameOf(n) + " is replaced");
   ++result_.counts.replaced;
+  for (Brought& brought : brought_) {
+    if (brought.node == n && !brought.done) brought.uncertain = true;  // it is not on that disk
+  }
   MakeNode(n);
   Advance(0);
   Start(n);

@@ -17,7 +17,13 @@ void ClusterSimulation::Tick(std::size_t n) {
   }
   node.cluster().Tick(node.now());
   NoteInjected(n, before, expired);
-  if (!node.cluster().rejoins()) Event(NameOf(n) + " has rejoined");
+  if (node.cluster().rejoins()) return;
+  Event(NameOf(n) + " has rejoined");
+  NoteRejoined(n);
+}
+
+void ClusterSimulation::NoteRejoined(std::size_t n) {
+  for (Brought& brought : brought_) brought.done = brought.done || brought.node == n;
 }
 
 // A tree that is made again shows what others have added to it beside one who dropped it: none of
@@ -74,6 +80,7 @@ void ClusterSimulation::SetAside(std::size_t n) {
   known.Advance(own, nodes_[n]->node().appended_lsn());
   known.Advance(LazyOf(own), nodes_[n]->node().appended_lsn());
   life.set_aside = std::move(known);
+  life.begins_again = nodes_[n]->cluster().rejoins();
   life.image.reset();  // as for Forget
   Event(NameOf(n) + " sets its life aside");
   if (returning_prng_.Chance(0.7)) {
@@ -90,14 +97,18 @@ void ClusterSimulation::BeginNextLife(std::size_t n) {
   Life& life = lives_[n];
   Event(NameOf(n) + " rejoins");
   ++result_.counts.rejoined;
-  if (life.set_aside) {
+  if (life.begins_again) {
+    Event(NameOf(n) + " begins again");
+    ++result_.counts.begun_again;
+  } else if (life.set_aside) {
     brought_.push_back({.node = n,
                         .from = life.runs,
                         .known = *life.set_aside,
                         .added = {},
                         .cells = {},
                         .to = {},
-                        .uncertain = life.uncertain});
+                        .uncertain = life.uncertain,
+                        .done = false});
   } else {
     Fail(NameOf(n) + " begins another life without having said so");
   }
@@ -135,7 +146,8 @@ void ClusterSimulation::CheckBrought() {
   const crdt::VersionVector known = KnownVector(0);
   const auto& folded = nodes_[0]->replica()->folded();
   for (const Brought& brought : brought_) {
-    if (brought.uncertain) continue;
+    // Who has died meanwhile, or must not rejoin by himself, keeps the rest.
+    if (brought.uncertain || !brought.done) continue;
     std::vector<Sum> due(ledger_.cells().size()), got(ledger_.cells().size());
     ledger_.AddTails(
         brought.from, brought.known,

@@ -37,7 +37,7 @@ struct ClusterRunResult {
   struct Counts {
     std::uint64_t requests = 0, acknowledged = 0, crashes = 0, rollbacks = 0, partitions = 0,
                   forgets = 0, joins = 0, pieces = 0, bytes = 0, folded = 0, replaced = 0,
-                  disk_failures = 0, full_disks = 0, rejoined = 0, brought = 0;
+                  disk_failures = 0, full_disks = 0, rejoined = 0, brought = 0, begun_again = 0;
     double virtual_seconds = 0, healing_seconds = 0;
   } counts;
 };

@@ -59,6 +59,7 @@ class ClusterSimulation {
     bool returns = false;                          // if it is forgotten: on the same disk
     bool uncertain = false;                        // some of its disk went back
     std::optional<crdt::VersionVector> set_aside;  // how far it knew its runs
+    bool begins_again = false;                     // with what the life before it brings along
   };
   // What a node that was forgotten has brought along, as another one.
   struct Brought {
@@ -70,6 +71,7 @@ class ClusterSimulation {
     std::vector<int> cells;
     std::vector<int> to;  // runs of the next life
     bool uncertain = false;
+    bool done = false;
   };
   // How often what happens; each run draws its own.
   struct Rates {
@@ -114,6 +116,7 @@ class ClusterSimulation {
   Decimal HeldOutOfView(std::size_t n, int bucket);
   void NoteInjected(std::size_t n, const std::vector<std::optional<Decimal>>& before,
                     const std::vector<bool>& expired);
+  void NoteRejoined(std::size_t n);
   void SetAside(std::size_t n);
   void BeginNextLife(std::size_t n);
   bool Returns(std::size_t n) const { return !lives_[n].forgotten || lives_[n].returns; }

@@ -66,6 +66,7 @@ int main(int argc, char** argv) {
       sum.full_disks += result.counts.full_disks;
       sum.rejoined += result.counts.rejoined;
       sum.brought += result.counts.brought;
+      sum.begun_again += result.counts.begun_again;
       sum.bytes += result.counts.bytes;
       sum.folded += result.counts.folded;
       sum.virtual_seconds += result.counts.virtual_seconds;
@@ -76,11 +77,13 @@ int main(int argc, char** argv) {
   return runner.RunAll(run, [&] {
     return fmt::format(
         "{} requests, {} acknowledged, {} crashes, {} older disks, {} full disks, {} failing "
-        "syncs, {} partitions, {} forgets, {} replaced, {} rejoined with {} sums, {} joins, {} "
+        "syncs, {} partitions, {} forgets, {} replaced, {} rejoined with {} sums, {} of them "
+        "again, {} joins, {} "
         "bytes, {} origins folded\n"
         "{:.0f} virtual seconds, healed in {:.1f} at most",
         sum.requests, sum.acknowledged, sum.crashes, sum.rollbacks, sum.full_disks,
         sum.disk_failures, sum.partitions, sum.forgets, sum.replaced, sum.rejoined, sum.brought,
-        sum.joins, sum.bytes, sum.folded, sum.virtual_seconds, sum.healing_seconds);
+        sum.begun_again, sum.joins, sum.bytes, sum.folded, sum.virtual_seconds,
+        sum.healing_seconds);
   });
 }
