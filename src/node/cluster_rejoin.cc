@@ -233,7 +233,8 @@ void Cluster::TickRejoin(Now now) {
   last_rejoin_ = now.mono_ns;
   if (node_.state().disk_full.load() || node_.state().disk_failed.load()) return;
   if (rejoin_state_ == RejoinState::kJoining) return SeeWhetherJoined(now);
-  if (!replica_ || receiving_ || !node_.ready()) return;
+  // Also while writes are held, so that a donor of a state gets all of ours.
+  if (!replica_ || node_.state().loading.load() || !node_.ready()) return;
   if (rejoin_state_ == RejoinState::kWaiting) return SeeWhetherFinal();
   AddSomeOfTail(now);
 }

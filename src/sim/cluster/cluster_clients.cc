@@ -168,6 +168,8 @@ void ClusterSimulation::Upkeep(std::size_t n) {
   for (const int cell : expired) Event(NameOf(n) + " drops " + cell_of(cell).name + ": expired");
   NoteExpired(n, expired, before);
   ledger_.Logged(lives_[n].origin, nodes_[n]->node().appended_lsn());
+  // Which of them has which LSN is not known here: no power loss may come between two.
+  if (expired.size() > 1) nodes_[n]->Flush();
 }
 
 }  // namespace jeton::sim

@@ -143,8 +143,7 @@ void ClusterSimulation::Shift() {
 }
 
 // A node that is down for good.
-void ClusterSimulation::Forget() {
-  const std::size_t gone = AnyNode();
+void ClusterSimulation::Forget(std::size_t gone) {
   // On a full disk it is forgotten only until the next start.
   if (rates_.disk > 0) return;
   if (gone == 0 || !lives_[gone].joined || lives_[gone].forgotten || !nodes_[gone]->up()) return;
@@ -255,7 +254,7 @@ void ClusterSimulation::Break() {
   if (Chance(rates_.partition)) Shift();
   if (Chance(rates_.partition)) network_->ResetSome(0.5);
   if (Chance(rates_.disk)) BreakDisk(n);
-  if (Chance(rates_.forget)) Forget();
+  if (Chance(rates_.forget)) Forget(AnyNode());
   if (!Returns(n) && Chance(0.01)) Replace(n);
   if (Chance(rates_.jump)) {
     lives_[n].skew += prng_.Between(-600'000, 600'000);

@@ -77,6 +77,10 @@ void ClusterSimulation::Advance(MonoNs by) {
 void ClusterSimulation::Serve(std::size_t n) {
   ClusterNode& node = *nodes_[n];
   if (!node.up()) return;
+  if (node.disk().died()) return Crash(n);  // some time after SetAside
+  // Once more, before it has added anything, or all, of what it brings along.
+  if (node.cluster().rejoins() && returning_prng_.Chance(0.01)) Forget(n);
+  if (!node.up()) return;
   const Now now = node.now();
   if (node.replica() != nullptr) node.replica()->PlantBugs(options_.bugs);
   network_->Deliver(n, now);

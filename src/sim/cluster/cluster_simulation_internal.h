@@ -106,7 +106,7 @@ class ClusterSimulation {
   void Break();
   void BreakDisk(std::size_t n);
   void Shift();
-  void Forget();
+  void Forget(std::size_t gone);
   void ForgetAgain();
   void SeeForgotten(std::size_t by);
   void Replace(std::size_t n);
