@@ -263,6 +263,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   bool IsWithoutIncrements();
   bool LogIsWithoutIncrements();
   bool IsLoading() const;
+  Status FlushMark();
   Result<TailFacts> FactsOfOwnTail(const crdt::VersionVector& finals);
   Status LosesNothing(std::string_view head);
   void AlarmForgotten(const crdt::VersionVector& finals, std::string_view what_to_do);

@@ -66,7 +66,7 @@ Status Cluster::AdoptCluster(const ClusterId& cluster) {
     if (!HasNothing()) return Error{ErrorKind::kConflict, "this node has just got data"};
     ActivateLocked();
   }
-  node_.CommitSoon();
+  if (Status flushed = FlushMark(); !flushed) return flushed;
   return node_.store().UpdateIdentity(node_id(), cluster);
 }
 
@@ -78,8 +78,12 @@ Status Cluster::Activate() {
     const std::lock_guard turn(node_.state().turn_lock);
     ActivateLocked();
   }
-  // Before any peer hears of it: a start that does not find the mark would take over, as a node
-  // alone does, what peers know as another run's, and count it twice.
+  return FlushMark();
+}
+
+// Before any peer hears of it: a start that does not find the mark would take over, as a node alone
+// does, what peers know as another run's, and count it twice; or take a newcomer for a member.
+Status Cluster::FlushMark() {
   const std::lock_guard flush(node_.flush_mutex());
   if (node_.environment().cluster_bugs.mark_unsynced) return {};
   return node_.store().log().Flush(true);

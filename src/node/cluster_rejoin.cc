@@ -21,7 +21,7 @@ constexpr MonoNs kRejoinInterval = 100 * kNsPerMs;
 // ---- forgotten
 
 void Cluster::WeWereForgotten(const replication::Forgetter& by, const crdt::VersionVector& finals) {
-  if (!replica_ || set_aside_ || (receiving_ && !rejoin_)) return;
+  if (set_aside_ || (!rejoin_ && (!replica_ || receiving_))) return;
   const bool automatic = RejoinsBySetting() && node_.environment().request_restart != nullptr;
   // That others have told of it without a refusal of their own is not enough to give up anything.
   if (by.node == NodeId{}) {
@@ -139,6 +139,11 @@ Status Cluster::LosesNothing(std::string_view head) {
 void Cluster::AlarmForgotten(const crdt::VersionVector& finals, std::string_view what_to_do) {
   if (!forgotten_alarm_.empty() && finals == forgotten_finals_) return;
   forgotten_finals_ = finals;
+  if (!replica_) {
+    forgotten_alarm_ = "the other nodes have forgotten this one again, before it had joined them";
+    if (!what_to_do.empty()) forgotten_alarm_.append("; ").append(what_to_do);
+    return node_.Say(LogLevel::kWarning, "Alarm: " + forgotten_alarm_);
+  }
   const auto facts = FactsOfOwnTail(finals);
   std::string alarm = "the other nodes have forgotten this one: ";
   if (facts) {

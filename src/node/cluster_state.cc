@@ -184,7 +184,7 @@ Status Cluster::Start(Now now) {
   if (file) {
     auto nodes = replication::DecodeNodes(*file);
     if (!nodes) return nodes.error();
-    joining_ = nodes->joining && replica_;
+    joining_ = nodes->joining && (replica_ || nodes->members.size() > 1);
     nodes->joining = joining_;
     replicator_->Restore(now, *nodes);
   } else if (file.error().kind != ErrorKind::kNotFound) {

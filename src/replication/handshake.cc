@@ -201,6 +201,12 @@ std::optional<Refuse> Replicator::Impl::CheckPeer(Now now, const Link& link) {
     Raise(now, "clone " + ShortName(peer.node), text);
     return Refuse{RefuseReason::kClone, text, {}};
   }
+  // It would get a state that the others have gone on from without us.
+  if (!known && IsOut()) {
+    return Refuse{RefuseReason::kBusy,
+                  "this node was forgotten by its cluster and lets nobody in: meet another one",
+                  {}};
+  }
   if (!known && members_.size() >= kMembersMax) {
     return Refuse{
         RefuseReason::kBusy, std::to_string(kMembersMax) + " nodes are known, no more fit", {}};
@@ -265,6 +271,12 @@ void Replicator::Impl::OnWelcome(Now now, Link& link, std::string_view payload) 
   if (link.state != LinkState::kClosed) link.state = LinkState::kConfirm;
 }
 
+// Who has forgotten us, and not we him.
+bool Replicator::Impl::IsOut() const {
+  return std::any_of(forgotten_by_.begin(), forgotten_by_.end(),
+                     [&](const NodeId& node) { return IsMember(node); });
+}
+
 Forgetter Replicator::Impl::ForgetterOf(const Link& link) const {
   const auto known = members_.find(link.peer.node);
   return {
@@ -292,6 +304,7 @@ void Replicator::Impl::OnRefuse(Now now, Link& link, std::string_view payload) {
   }
   if (proved && refuse.reason == RefuseReason::kForgotten) {
     forgotten_ = true;
+    forgotten_by_.insert(link.peer.node);
     host_.WeWereForgotten(ForgetterOf(link), refuse.finals);
   }
   if (proved && refuse.reason == RefuseReason::kFenced) {

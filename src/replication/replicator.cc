@@ -94,6 +94,7 @@ void Replicator::Impl::Reset(Now now) {
   join_goal_ = {};
   half_state_ = false;
   SetJoining(false, false);
+  forgotten_by_.clear();
   joined_ = forgotten_ = fenced_ = reissued_ = reissued_host_ = false;
   node_ = host_.node_id();
   origin_ = host_.origin();

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -76,6 +77,7 @@ class Replicator::Impl {
   void DropRefusedDial(const Link& link, RefuseReason reason);
   void OnHello(Now now, Link& link, std::string_view payload);
   void OnWelcome(Now now, Link& link, std::string_view payload);
+  bool IsOut() const;
   Forgetter ForgetterOf(const Link& link) const;
   void OnRefuse(Now now, Link& link, std::string_view payload);
   std::optional<Refuse> CheckHello(Now now, const Link& link);
@@ -228,6 +230,7 @@ class Replicator::Impl {
   bool joined_ = false;
   crdt::VersionVector join_goal_;  // what those had who were met while joining, when they were met
   bool forgotten_ = false;
+  std::set<NodeId> forgotten_by_;  // who has refused us for that
   bool fenced_ = false;
   bool reissued_ = false;       // our record was once older than what peers had of us
   bool reissued_host_ = false;  // our host was learned from a peer, by this process

@@ -160,6 +160,9 @@ void ClusterSimulation::Upkeep(std::size_t n) {
     expired.push_back(ledger_.Find({name}));
     before[static_cast<std::size_t>(expired.back())] = *shown;
   }
+  // Which of several has which LSN is not known here: no power loss may come between two.
+  const bool several = expired.size() > 1;
+  if (several && rates_.disk > 0 && !healing_) return;
   nodes_[n]->Upkeep();
   if (expired.empty()) return;
   const auto cell_of = [&](int cell) { return ledger_.cells()[static_cast<std::size_t>(cell)]; };
@@ -168,8 +171,7 @@ void ClusterSimulation::Upkeep(std::size_t n) {
   for (const int cell : expired) Event(NameOf(n) + " drops " + cell_of(cell).name + ": expired");
   NoteExpired(n, expired, before);
   ledger_.Logged(lives_[n].origin, nodes_[n]->node().appended_lsn());
-  // Which of them has which LSN is not known here: no power loss may come between two.
-  if (expired.size() > 1) nodes_[n]->Flush();
+  if (several) nodes_[n]->Flush();
 }
 
 }  // namespace jeton::sim

@@ -43,10 +43,11 @@ void ClusterSimulation::Start(std::size_t n) {
              ? ", alone"
              : ", one of " + std::to_string(node.replica()->members().size())));
   const crdt::VersionVector vector = KnownVector(n);
-  // The disk may have failed before it heard that there are peers: then it had no peers either.
-  const bool was_alone =
-      life.failed && std::all_of(vector.begin(), vector.end(),
-                                 [&](const auto& item) { return item.first == node.origin(); });
+  // The disk may have failed, or been full, before it heard that there are peers: then it had no
+  // peers either.
+  const bool was_alone = (life.failed || rates_.disk > 0) &&
+                         std::all_of(vector.begin(), vector.end(),
+                                     [&](const auto& item) { return item.first == node.origin(); });
   if (before >= 0 && node.replica() != nullptr && !was_alone) {
     const OriginId& old = ledger_.IdOf(static_cast<std::size_t>(before));
     // What a FLUSHALL somewhere else has swept away is in no frame.

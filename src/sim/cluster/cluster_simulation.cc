@@ -1,6 +1,7 @@
 #include "sim/cluster/cluster_simulation.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "sim/cluster/cluster_simulation_internal.h"
 
@@ -9,6 +10,7 @@ namespace jeton::sim {
 namespace {
 
 constexpr MonoNs kHealingMax = 240 * kNsPerSecond;
+constexpr MonoNs kHelpAfter = 20 * kNsPerSecond;
 
 }  // namespace
 
@@ -119,6 +121,15 @@ void ClusterSimulation::Step() {
   if (!healing_ && result_.ok) Break();
 }
 
+// Who was forgotten by one that has been forgotten itself since knows nobody who lets it in.
+// Somebody has it meet another one.
+void ClusterSimulation::HelpLost() {
+  for (std::size_t n = 1; n < nodes_.size(); ++n) {
+    if (!nodes_[n]->up() || !nodes_[n]->cluster().rejoins() || !KnowsNobody(n)) continue;
+    if (!std::exchange(lives_[n].helped, true)) Join(n);
+  }
+}
+
 void ClusterSimulation::Heal() {
   Event("heal");
   healing_ = true;
@@ -141,6 +152,7 @@ void ClusterSimulation::Heal() {
   while (result_.ok) {
     if (mono_ >= next_look) {
       if (Converged(why)) break;
+      if (mono_ - began > kHelpAfter) HelpLost();
       // Not in step with the rows that the nodes tell each second.
       next_look = mono_ + prng_.Between(700, 1300) * kNsPerMs;
     }

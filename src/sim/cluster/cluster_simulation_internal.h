@@ -58,6 +58,7 @@ class ClusterSimulation {
     std::vector<int> runs;                         // the ledger's numbers
     bool returns = false;                          // if it is forgotten: on the same disk
     bool uncertain = false;                        // some of its disk went back
+    bool helped = false;
     std::optional<crdt::VersionVector> set_aside;  // how far it knew its runs
     bool begins_again = false;                     // with what the life before it brings along
   };
@@ -85,6 +86,7 @@ class ClusterSimulation {
   void Step();
   void Advance(MonoNs by);
   void Serve(std::size_t n);
+  void HelpLost();
   void Heal();
 
   // ---- cluster_clients.cc
