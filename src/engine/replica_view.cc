@@ -34,7 +34,12 @@ void Replica::ShowCounter(const Key& key, WallMs now) {
   const auto view = keyspace_.Find(key, kBeforeAnyExpiry);
   if (view && view->kind == Kind::kTree) return;
   if (shared.hidden || !shared.cell.IsPresent(known_)) {
-    if (view) keyspace_.Apply({.type = MutationType::kDrop, .name = key.name}, key, now);
+    if (view) {
+      // What a node alone has set is in view only. Who deletes the counter may not know of it yet,
+      // and others may have it still.
+      if (view->expires_at != 0 || view->precision) MakeAttributes(key);
+      keyspace_.Apply({.type = MutationType::kDrop, .name = key.name}, key, now);
+    }
     if (shared.cell.empty() && *copies_ == 0) partition.DropCounter(*name);
     return partition.EraseIfEmpty(key);
   }

@@ -339,7 +339,10 @@ void ClusterSimulation::CompareAll() {
     }
     for (const char* name : kCounterNames) {
       if (precision_of(ours, name) == precision_of(theirs, name)) continue;
-      return Fail(both + " have different precisions of " + name);
+      ExplainCell(n, {.name = name});
+      return Fail(both + " have different precisions of " + name + ": " +
+                  precision_of(ours, name).ToString() + " and " +
+                  precision_of(theirs, name).ToString());
     }
     for (const char* name : kTreeNames) {
       const engine::Tree* a = TreeAt(ours, name);

@@ -148,6 +148,8 @@ void ClusterSimulation::Forget(std::size_t gone) {
   // On a full disk it is forgotten only until the next start.
   if (rates_.disk > 0) return;
   if (gone == 0 || !lives_[gone].joined || lives_[gone].forgotten || !nodes_[gone]->up()) return;
+  // On a disk from before it was a member, too.
+  if (nodes_[gone]->replica() == nullptr && !nodes_[gone]->cluster().rejoins()) return;
   std::size_t living = 0;
   for (const Life& life : lives_) living += life.forgotten ? 0u : 1u;
   if (living <= 2) return;
