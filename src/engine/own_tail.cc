@@ -108,6 +108,7 @@ bool OwnTail::ForEachMutation(const LogRecord& record, Visit visit) {
 }
 
 bool OwnTail::Look(const LogRecord& record) {
+  logged_.insert(record.origin);
   FollowOwn(record);
   LookAtOwn(record);
   return ForEachMutation(record, [&](const SharedMutation& mutation) {

@@ -71,6 +71,8 @@ class OwnTail {
   // False: a record that verifies does not decode.
   bool Look(const LogRecord& record);
   const std::map<OriginId, Run>& runs() const { return runs_; }
+  // Every run of which the log has any record.
+  const std::set<OriginId>& logged() const { return logged_; }
 
   // How much the others have of each run, and of its lazy origin. One that is not there: nothing.
   void SetFinals(Finals finals) { finals_ = std::move(finals); }
@@ -120,6 +122,7 @@ class OwnTail {
   std::map<OriginId, OriginId> begun_as_;
   bool begun_ = false;
   std::map<OriginId, Run> runs_;  // by what they wrote as
+  std::set<OriginId> logged_;
   Finals finals_;
   std::map<OriginId, Told> told_;
   std::set<OriginId> framed_;                              // a frame of it was seen

@@ -99,7 +99,17 @@ Result<TailFacts> Cluster::FactsOfOwnTail(const crdt::VersionVector& finals) {
     return SomebodyElseHas(origin);
   };
   const std::lock_guard flush(node_.flush_mutex());
-  return FactsOfTail(*node_.environment().directory, LogKind::kPresent, final_of);
+  auto facts = FactsOfTail(*node_.environment().directory, LogKind::kPresent, final_of);
+  if (!facts) return facts;
+  // A run that the log has lost altogether cannot be seen in it.
+  for (const auto& [origin, lsn] : replica_->applied()) {
+    if (lsn <= final_of(origin) || !IsOfThisNode(origin)) continue;
+    const auto& logged = facts->logged;
+    facts->gap = facts->gap || std::none_of(logged.begin(), logged.end(), [&](const OriginId& run) {
+                   return OfOneRun(run, origin);
+                 });
+  }
+  return facts;
 }
 
 // Before the state with that head is taken. The others may have folded a run of this node at an LSN
@@ -341,6 +351,7 @@ std::optional<Lsn> Cluster::LackedAbove(const OriginId& origin) const {
     const Lsn has = row == replica_->rows().end() ? 0 : row->second.Get(origin);
     if (folded || has < known) lacked = std::min(lacked.value_or(has), has);
   };
+  if (!folded && replica_->members().empty()) return 0;  // they are not known
   if (!folded) std::for_each(replica_->members().begin(), replica_->members().end(), look);
   for (const NodeId& node : replica_->forgotten()) {
     if (replica_->rows().contains(node)) look(node);

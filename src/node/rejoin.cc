@@ -63,8 +63,11 @@ Result<TailFacts> FactsOfTail(Directory& directory, LogKind kind,
   }
   tail.SetFinals(std::move(finals));
   if (Status s = pass([&](const LogRecord& r) { return tail.Survey(r); }); !s) return s.error();
-  TailFacts facts{
-      .cells = 0, .amount = {}, .ignored = tail.ignored(), .gap = tail.gap().has_value()};
+  TailFacts facts{.cells = 0,
+                  .amount = {},
+                  .ignored = tail.ignored(),
+                  .gap = tail.gap().has_value(),
+                  .logged = tail.logged()};
   const auto count = [&](engine::OwnTail::Chunk&& chunk) {
     for (const auto& cell : chunk.cells) {
       if (cell.epoch < epoch || cell.amount.value().IsZero()) continue;

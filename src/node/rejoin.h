@@ -11,6 +11,7 @@
 
 #include <deque>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ struct TailFacts {
   Sum amount;
   std::uint64_t ignored = 0;  // own changes that are no increments
   bool gap = false;           // some of it is missing
+  std::set<OriginId> logged;  // runs of which the log has anything
 };
 
 class Rejoin {

@@ -55,9 +55,9 @@ class ClusterSimulation {
     std::optional<SimDisk::Image> image;
     Seen seen;
     NodeId node{};
-    std::vector<int> runs;                         // the ledger's numbers
-    bool returns = false;                          // if it is forgotten: on the same disk
-    bool uncertain = false;                        // some of its disk went back
+    std::vector<int> runs;   // the ledger's numbers
+    bool returns = false;    // if it is forgotten: on the same disk
+    bool uncertain = false;  // some of its disk went back
     bool helped = false;
     std::optional<crdt::VersionVector> set_aside;  // how far it knew its runs
     bool begins_again = false;                     // with what the life before it brings along
