@@ -256,6 +256,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   void PublishStatus(Now now);
   void SayEvents();
   Status WriteNodes();
+  Status FlushMark();
   void FillStateChunk(Donation& donation, std::size_t bytes_max, std::string& out);
   // cluster_rejoin.cc
   enum class RejoinState : std::uint8_t { kNone, kJoining, kWaiting, kAdding, kFailed };
@@ -263,7 +264,6 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   bool IsWithoutIncrements();
   bool LogIsWithoutIncrements();
   bool IsLoading() const;
-  Status FlushMark();
   Result<TailFacts> FactsOfOwnTail(const crdt::VersionVector& finals);
   Status LosesNothing(std::string_view head);
   void AlarmForgotten(const crdt::VersionVector& finals, std::string_view what_to_do);
