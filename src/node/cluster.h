@@ -290,6 +290,7 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   replication::Settings settings_;
   std::atomic<bool> started_{false};
   unsigned membership_ = 0;  // of this run: how many clusters it has left by RESET
+  bool held_ = false;        // writes, until a donor has all of ours
   bool receiving_ = false;   // a state is being copied
   bool fenced_ = false;
   std::string forgotten_alarm_;

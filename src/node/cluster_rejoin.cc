@@ -80,8 +80,9 @@ bool Cluster::LogIsWithoutIncrements() {
   return !has_increments_;
 }
 
+// Memory that holds half of a state serves nobody.
 bool Cluster::IsLoading() const {
-  return receiving_ || awaiting_join_ || (set_aside_ && rejoin_ != nullptr);
+  return held_ || receiving_ || awaiting_join_ || (set_aside_ && rejoin_ != nullptr);
 }
 
 bool Cluster::RejoinsBySetting() const {

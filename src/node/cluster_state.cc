@@ -316,8 +316,8 @@ void Cluster::StateEnd(std::uint64_t handle) {
 // ---- taking a state
 
 void Cluster::HoldWrites(bool hold) {
-  // Memory that holds half of a state serves nobody.
-  node_.state().loading.store(hold || IsLoading());
+  held_ = hold;
+  node_.state().loading.store(IsLoading());
   if (!hold || receiving_ || !replica_) return;
   node_.CancelSnapshot("the state of a peer will be copied");
   {
@@ -409,7 +409,6 @@ Status Cluster::FinishState(const crdt::VersionVector& end) {
   RefreshVectors();
   receiving_ = false;
   awaiting_join_ = false;
-  node_.state().loading.store(IsLoading());
   return {};
 }
 

@@ -244,6 +244,36 @@ TEST(Replicator, WhoMeetsOnlyANewcomerIsStillJoining) {
   EXPECT_TRUE(network.RunUntil(20'000, [&] { return !network.StatusOf(2).transfer.joining; }));
 }
 
+// With its state it would have what the others lack, and lack what they began with.
+TEST(Replicator, ANewcomerTakesNoStateFromAnother) {
+  TestNetwork network(36);
+  Settings settings = Quick();
+  settings.ring_bytes_max = 300;
+  settings.ring_bytes_kept = 100;
+  for (int i = 0; i < 3; ++i) network.Add(settings);
+  network.Increment(0);
+  network.Meet(1, 0);
+  ASSERT_TRUE(network.RunUntil(2'000, [&] { return network.nodes[1]->host->Total() == 1; }));
+  network.Stop(1);
+  for (const std::size_t i : {1, 2}) {
+    network.Block(0, i, true);
+    network.Block(i, 0, true);
+  }
+  network.nodes[1]->disk.joining = true;
+  network.Start(1);
+  for (int i = 0; i < 100; ++i) network.Increment(1);
+  network.Meet(2, 1);
+  ASSERT_TRUE(network.RunUntil(5'000, [&] { return network.StatusOf(2).members == 3; }));
+  network.Run(2'000);
+  EXPECT_EQ(network.nodes[2]->host->states_taken, 0);
+  EXPECT_EQ(network.StatusOf(1).transfer.donated_total, 0U);
+  network.nodes[1]->host->logs = TestHost::Logs::kAll;
+  network.Heal();
+  EXPECT_TRUE(network.RunUntil(20'000, [&] {
+    return network.nodes[2]->host->Total() == 101 && !network.StatusOf(2).transfer.joining;
+  }));
+}
+
 // It has heard it by way of a node that did not know yet that the origin's node was forgotten.
 TEST(Replicator, ANewcomerGivesUpWhatItHasOfAnOriginBeyondItsFold) {
   TestNetwork network(29);
