@@ -27,8 +27,8 @@ crdt::VersionVector Replicator::Impl::Want() const {
 
 // Its vector may lack what it has folded, so 0 is no obstacle: it decides itself when asked. Or it
 // says where the fold ended, and a newcomer may have heard of more, by way of a node that had not
-// heard of the FORGET yet: that it gives up. Who is a newcomer itself may lack what all others began
-// with, and have what they lack: then neither could take the other's.
+// heard of the FORGET yet: that it gives up. Who is a newcomer itself may lack what all others
+// began with, and have what they lack: then neither could take the other's.
 bool Replicator::Impl::MayDonate(const Link& link) const {
   if (!link.Up() || !link.vector_seen) return false;
   if (link.joining && !OnlyNewcomersAreLeft()) return false;
