@@ -120,12 +120,12 @@ SpinLock& Keyspace::LockOf(PartitionId partition) {
 
 void Keyspace::Prefetch(const Key& key) const {
   At(key).table().Prefetch(key.hash);
-  if (replica_ != nullptr) replica_->Prefetch(key);
+  if (const Replica* replica = this->replica()) replica->Prefetch(key);
 }
 
 void Keyspace::PrefetchRecord(Key& key) const {
   key.hint = At(key).table().PrefetchRecord(key.hash);
-  if (replica_ != nullptr) replica_->PrefetchRecord(key);
+  if (const Replica* replica = this->replica()) replica->PrefetchRecord(key);
 }
 
 void Keyspace::PrefetchSlots(std::span<const Key> keys) const {

@@ -232,9 +232,9 @@ class Keyspace {
 
   // What the node knows of other nodes' part in its values; null while it is alone. Set and cleared
   // exclusively; outlives its use here.
-  Replica* replica() const { return replica_; }
+  Replica* replica() const { return replica_.load(std::memory_order_relaxed); }
   void set_replica(Replica* replica) {
-    replica_ = replica;
+    replica_.store(replica, std::memory_order_relaxed);
     set_shared_bytes(0);
   }
   // What that takes, as it says itself now and then; part of used_bytes.
@@ -251,7 +251,7 @@ class Keyspace {
   void QueueFoundZeros(Partition& partition, WallMs now);
 
   std::uint64_t hash_seed_;
-  Replica* replica_ = nullptr;
+  std::atomic<Replica*> replica_{nullptr};
   std::atomic<std::uint64_t> shared_bytes_{0};
   std::unique_ptr<BlockPool> pool_;  // outlives the partitions
   std::atomic<bool> drop_zero_counters_;

@@ -97,6 +97,7 @@ bool Cluster::CutLazy() {
 
 // ---- safe is what replies may wait for; durable is on the disk
 
+// The TurnLock is held.
 void Cluster::RefreshVectors() {
   const OriginId& own = replica_->own();
   applied_ = replica_->applied();
@@ -117,6 +118,7 @@ void Cluster::PublishSafe(Now now) {
   const Lsn durable = early ? appended : node_.store().log().durable_lsn();
   std::vector<Unsafe> publish;
   {
+    const std::shared_lock turn(node_.state().turn_lock);  // a snapshot cuts elsewhere
     const std::lock_guard guard(frames_mutex_);
     for (Unsafe& frame : unsafe_) {
       if (frame.own == nullptr || frame.lsn > safe) continue;
@@ -132,7 +134,10 @@ void Cluster::PublishSafe(Now now) {
   for (const Unsafe& frame : publish) {
     Lsn& published = frame.origin == replica_->own() ? published_ : published_lazy_;
     published = std::max(published, frame.to);
-    RefreshVectors();
+    {
+      const std::shared_lock turn(node_.state().turn_lock);
+      RefreshVectors();
+    }
     Status added = replicator_->AddFrame(now, frame.own);
     if (!added) node_.Say(LogLevel::kWarning, "A frame cannot be published: " + added.error().text);
   }
@@ -187,6 +192,7 @@ void Cluster::TickDigest(Now now) {
 
 // Whether the row says more of others than the one that was told last.
 bool Cluster::RowMoved() const {
+  const std::shared_lock turn(node_.state().turn_lock);
   for (const auto& [origin, lsn] : durable_) {
     if (!replica_->IsOwn(origin) && last_row_.Get(origin) < lsn) return true;
   }

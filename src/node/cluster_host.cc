@@ -31,6 +31,7 @@ bool Cluster::IsOfThisNode(const OriginId& origin) const {
 std::vector<OriginId> Cluster::OwnOrigins() const {
   std::vector<OriginId> origins;
   if (replica_) {
+    const std::shared_lock turn(node_.state().turn_lock);
     for (const auto& [known, lsn] : replica_->applied()) {
       if (lsn > 0 && known != origin() && IsOfThisNode(known)) origins.push_back(known);
     }
@@ -126,6 +127,7 @@ void Cluster::AppendControl(std::string_view payload) {
 Lsn Cluster::Head() const {
   if (!replica_) return node_.ready() ? node_.store().log().appended_lsn() : 0;
   if (replica_->HasUncut()) return node_.store().log().appended_lsn();
+  const std::shared_lock turn(node_.state().turn_lock);
   return std::max(published_, replica_->applied().Get(replica_->own()));
 }
 
@@ -133,6 +135,7 @@ crdt::VersionVector Cluster::Heads() const {
   crdt::VersionVector heads;
   heads.Advance(origin(), Head());
   if (!replica_) return heads;
+  const std::shared_lock turn(node_.state().turn_lock);
   const Lsn cut = replica_->applied().Get(replica_->lazy());
   heads.Advance(replica_->lazy(), replica_->dirty_lazy() > 0
                                       ? std::max(cut, node_.store().log().appended_lsn())

@@ -93,17 +93,26 @@ bool Cluster::RejoinsBySetting() const {
 // Nothing is written to the log meanwhile.
 Result<TailFacts> Cluster::FactsOfOwnTail(const crdt::VersionVector& finals) {
   if (Status flushed = node_.FlushLog(true); !flushed) return flushed.error();
+  crdt::VersionVector applied, others;
+  {
+    const std::shared_lock turn(node_.state().turn_lock);
+    applied = replica_->applied();
+    for (const NodeId& member : replica_->members()) {
+      const auto row = replica_->rows().find(member);
+      if (member != replica_->node() && row != replica_->rows().end()) others.Join(row->second);
+    }
+  }
   const auto final_of = [&](const OriginId& origin) {
     if (const Lsn final = finals.Get(origin); final != 0) return final;
     // What is folded here all others had.
     if (const auto end = FoldedAt(origin)) return *end;
-    return SomebodyElseHas(origin);
+    return others.Get(origin);
   };
   const std::lock_guard flush(node_.flush_mutex());
   auto facts = FactsOfTail(*node_.environment().directory, LogKind::kPresent, final_of);
   if (!facts) return facts;
   // A run that the log has lost altogether cannot be seen in it.
-  for (const auto& [origin, lsn] : replica_->applied()) {
+  for (const auto& [origin, lsn] : applied) {
     if (lsn <= final_of(origin) || !IsOfThisNode(origin)) continue;
     const auto& logged = facts->logged;
     facts->gap = facts->gap || std::none_of(logged.begin(), logged.end(), [&](const OriginId& run) {
@@ -119,10 +128,14 @@ Status Cluster::LosesNothing(std::string_view head) {
   if (receiving_) return {};  // that was looked at, and is gone
   const auto theirs = engine::Replica::FactsOfControl(head);
   if (!theirs) return Error{ErrorKind::kCorrupt, "the head of the state does not decode"};
+  crdt::VersionVector applied;
+  {
+    const std::shared_lock turn(node_.state().turn_lock);
+    applied = replica_->applied();
+  }
   const auto is_beyond = [&](const OriginId& origin) {
     const auto end = theirs->folded.find(origin);
-    return end != theirs->folded.end() && IsOfThisNode(origin) &&
-           replica_->applied().Get(origin) > end->second;
+    return end != theirs->folded.end() && IsOfThisNode(origin) && applied.Get(origin) > end->second;
   };
   if (std::none_of(theirs->folded.begin(), theirs->folded.end(),
                    [&](const auto& item) { return is_beyond(item.first); })) {

@@ -276,7 +276,11 @@ Result<replication::StateChunk> Cluster::NextStateChunk(std::uint64_t handle,
   if (found == donations_.end()) return Error{ErrorKind::kNotFound, "no such state transfer"};
   if (!replica_) return Error{ErrorKind::kUnavailable, "the node has left its cluster"};
   Donation& donation = **found;
-  if (donation.overrun) {
+  const auto is_overrun = [&] {
+    const std::shared_lock turn(node_.state().turn_lock);
+    return donation.overrun;
+  };
+  if (is_overrun()) {
     return Error{ErrorKind::kUnavailable, "more has changed than is kept while a state is given"};
   }
   replication::StateChunk chunk;
@@ -310,6 +314,7 @@ Result<replication::StateChunk> Cluster::NextStateChunk(std::uint64_t handle,
 }
 
 void Cluster::StateEnd(std::uint64_t handle) {
+  const std::lock_guard turn(node_.state().turn_lock);
   std::erase_if(donations_, [&](const auto& donation) { return donation->handle == handle; });
 }
 

@@ -1,6 +1,8 @@
 // Cluster: what it tells of itself, and takes wishes for.
 #include <algorithm>
 #include <cmath>
+#include <mutex>
+#include <shared_mutex>
 
 #include "base/text.h"
 #include "node/cluster.h"
@@ -58,6 +60,7 @@ std::vector<Lsn> Cluster::AckedByPeers(const replication::ReplicatorStatus& know
   std::vector<Lsn> acked;
   if (!replica_) return acked;
   const Lsn head = node_.store().log().appended_lsn();
+  const std::shared_lock turn(node_.state().turn_lock);
   const bool uncut = replica_->HasUncut(), uncut_lazy = replica_->dirty_lazy() > 0;
   const auto of = [&](const crdt::VersionVector& durable, const OriginId& stream, bool waits) {
     const Lsn has = durable.Get(stream), cut = replica_->applied().Get(stream);
@@ -165,6 +168,7 @@ void Cluster::PublishStatus(Now now) {
       known.transfer.receiving || known.transfer.joining || receiving_ || awaiting_join_;
   status->state_bytes_done = known.transfer.bytes;
   if (replica_) {
+    const std::shared_lock turn(node_.state().turn_lock);
     if (const auto blocking = replica_->BlockedBy()) {
       status->gc_blocked_by.push_back(HexOf(*blocking));
     }

@@ -7,7 +7,7 @@ import unittest
 import urllib.request
 
 import harness
-from cluster_harness import ClusterTest
+from cluster_harness import ClusterTest, Load
 from harness import ReplyError, eventually
 
 
@@ -114,6 +114,20 @@ class ClusterNodesTest(ClusterTest):
         self.wait_value("decided", "42", *servers)
         eventually(lambda: self.call(servers[0], "GET", "begun", "STATE")[1] == "CONSISTENT",
                    "all is known again")
+
+    def test_snapshots_while_all_count(self) -> None:
+        """A snapshot cuts a frame on its own thread: beside the one that talks with the others."""
+        servers = self.three()
+        with Load(servers) as load:
+            for _ in range(20):
+                for server in servers:
+                    self.assertEqual(self.call(server, "SAVE"), "OK")
+                load.wait_operations(20)
+        self.wait_ledger(load.ledger, *servers)
+        servers[0].kill()
+        servers[0].start()
+        self.wait_linked(*servers)
+        self.wait_ledger(load.ledger, *servers)
 
     def test_join_by_a_flag(self) -> None:
         first = self.node()
