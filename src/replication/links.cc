@@ -335,6 +335,13 @@ std::int64_t Replicator::Impl::LinkTimeoutMs() const {
   return std::clamp(settings_.node_timeout_ms / 2, least, kMax);
 }
 
+// While this process was stopped, or busy with one thing for long, it could not have heard anybody.
+void Replicator::Impl::ForgiveSilence(Now now) {
+  const MonoNs deaf = now.mono_ns - last_tick_ - settings_.heartbeat_ms * kNsPerMs;
+  if (deaf <= 0) return;
+  for (auto& [id, link] : links_) link->heard = std::min(link->heard + deaf, now.mono_ns);
+}
+
 void Replicator::Impl::CheckLinkTimeouts(Now now) {
   for (auto& [id, link] : links_) {
     if (link->state == LinkState::kClosed) continue;

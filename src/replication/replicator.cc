@@ -108,6 +108,7 @@ void Replicator::Impl::Configure(Now, Settings settings) {
 }
 
 void Replicator::Impl::Tick(Now now) {
+  ForgiveSilence(now);
   last_tick_ = now.mono_ns;
   if (now.mono_ns >= next_heartbeat_) Heartbeat(now);
   DialDue(now);

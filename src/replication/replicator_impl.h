@@ -68,6 +68,7 @@ class Replicator::Impl {
   void DialTo(Now now, const Address& address, bool meet, Redial& redial);
   void DialFailed(Now now, LinkId id, const std::string& why);
   void ScheduleRedial(Now now, Redial& redial, bool patient);
+  void ForgiveSilence(Now now);
   void CheckLinkTimeouts(Now now);
 
   // --- handshake.cc

@@ -571,6 +571,28 @@ TEST(Replicator, D12_InconsistentAsSoonAsAMemberIsUnheardOf) {
   EXPECT_TRUE(network.RunUntil(7'000, [&] { return network.StatusOf(0).consistent; }));
 }
 
+TEST(Replicator, ANodeThatWasStoppedDoesNotTakeItForSilence) {
+  TestNetwork network(37);
+  Settings hasty = Quick(), patient = Quick();
+  hasty.heartbeat_ms = 50;
+  hasty.node_timeout_ms = 500;
+  patient.node_timeout_ms = 10'000;
+  network.Add(hasty);
+  network.Add(patient);
+  network.Meet(0, 1);
+  network.Run(1'000);
+  network.nodes[0]->frozen = true;
+  network.Run(3'000);
+  network.nodes[0]->frozen = false;
+  network.Run(200);
+  EXPECT_FALSE(network.HasEvent(0, "nothing was heard"));
+  EXPECT_TRUE(network.Linked(0, 1));
+  // Of who is silent beyond that it hears as late as ever.
+  network.nodes[1]->frozen = true;
+  network.Run(400);
+  EXPECT_TRUE(network.HasEvent(0, "nothing was heard"));
+}
+
 TEST(Replicator, NotConsistentBeforeTheHeadIsThere) {
   TestNetwork network(18);
   network.Add(Quick());
