@@ -16,6 +16,7 @@
 
 #include <atomic>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -328,6 +329,9 @@ class Cluster final : public replication::Host, public command::ClusterHost, pub
   mutable std::mutex frames_mutex_;  // a leaf: of what follows
   std::deque<Unsafe> unsafe_;
   KeptFrames kept_;  // that some member may lack
+
+  // The last ones that were merged for peers, by origin. Only the peer loop.
+  std::map<OriginId, KeptFrames::Frame> served_;
 
   // Those that come with a state, and become kept with it.
   std::vector<Bytes> staged_;

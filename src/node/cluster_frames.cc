@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kMergeBytesMax = 4u << 20;  // in one go, and so in one frame
 constexpr std::size_t kServeBytesMax = 1u << 20;  // merged for a peer that is far behind
+constexpr std::size_t kServedMax = 4;             // of those, in case they are asked for again
 constexpr std::size_t kHardCapFactor = 4;
 
 std::vector<std::string_view> ViewsOf(const std::vector<KeptFrames::Frame>& run) {
@@ -89,6 +90,7 @@ void Cluster::StageKept(std::string_view bytes) {
 void Cluster::DropKept(Lsn (Cluster::*lsn_of)(const OriginId&) const) {
   const std::shared_lock turn(node_.state().turn_lock);
   const std::lock_guard guard(frames_mutex_);
+  served_.clear();
   std::vector<OriginId> origins;
   for (const auto& [origin, frames] : kept_.origins()) origins.push_back(origin);
   for (const OriginId& origin : origins) kept_.Drop(origin, (this->*lsn_of)(origin));
@@ -169,9 +171,18 @@ std::shared_ptr<const std::string> Cluster::OldFrame(const OriginId& origin, Lsn
   }
   if (run.empty()) return nullptr;
   if (run.size() == 1) return run.front().bytes;
+  // Whose link was lost while that was merged asks for the same again.
+  const Lsn from = run.front().from;
+  if (const auto found = served_.find(origin); found != served_.end()) {
+    const KeptFrames::Frame& frame = found->second;
+    if (frame.from == from && frame.to > after && frame.to <= run.back().to) return frame.bytes;
+  }
   engine::MergedFrame merged = engine::MergeFrames(ViewsOf(run));
   if (merged.count < 2) return run.front().bytes;
-  return std::make_shared<const std::string>(std::move(merged.bytes));
+  auto bytes = std::make_shared<const std::string>(std::move(merged.bytes));
+  if (served_.size() >= kServedMax) served_.clear();
+  served_[origin] = {from, run[merged.count - 1].to, bytes};
+  return bytes;
 }
 
 // The TurnLock is held exclusively.
