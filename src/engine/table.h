@@ -54,8 +54,9 @@ class BasicTable {
   void Prefetch(std::uint64_t hash) const {
     const Reference reference = ReferenceOf(hash);  // null does no harm
     const std::uint64_t home = HomeOf(TagOf(hash, DepthOf(reference)), IsSmall(reference));
-    __builtin_prefetch(reinterpret_cast<const void*>((reference & kPointerMask) + sizeof(Header) +
-                                                     home * sizeof(Slot)));
+    const std::uint64_t slot = (reference & kPointerMask) + sizeof(Header) + home * sizeof(Slot);
+    __builtin_prefetch(reinterpret_cast<const void*>(slot));
+    __builtin_prefetch(reinterpret_cast<const void*>(slot + kReach));
   }
   // What it finds may be used as a hint for Find. It races with whoever changes the segment, or
   // gives its block back, under the lock; a stale view does no harm:
@@ -145,7 +146,8 @@ class BasicTable {
   static constexpr std::uint64_t kPointerMask = (std::uint64_t{1} << 48) - 1;
   static constexpr std::uint32_t kSlots = kBlockBytes / sizeof(Slot);
   static constexpr std::uint32_t kHomes = 480;
-  static constexpr std::uint32_t kSplitAbove = 432;  // 0.9: beyond that clusters get long
+  static constexpr std::uint64_t kReach = 3 * sizeof(Slot);  // most are no further behind home
+  static constexpr std::uint32_t kSplitAbove = 432;          // 0.9: beyond that clusters get long
   static constexpr std::uint32_t kMergeUpTo = 160;
   static constexpr std::uint32_t kReservedEach = 380;  // of a segment's kSplitAbove
   static constexpr std::uint32_t kSmallestSlots = 8;
