@@ -134,12 +134,6 @@ void Keyspace::PrefetchSlots(std::span<const Key> keys) const {
     if (key.hash != before && key.hash != 0) At(key).table().Prefetch(key.hash);
     before = key.hash;
   }
-  const Replica* replica = this->replica();
-  if (replica == nullptr) [[likely]]
-    return;
-  for (const Key& key : keys) {
-    if (key.hash != 0) replica->Prefetch(key);
-  }
 }
 
 // The locks, too, as they are wanted soon: a line that is fetched much ahead another thread takes
@@ -153,12 +147,6 @@ void Keyspace::PrefetchRecords(std::span<Key> keys) const {
       key.hint = partition.table().PrefetchRecord(key.hash);
     }
     before = key.hash;
-  }
-  const Replica* replica = this->replica();
-  if (replica == nullptr) [[likely]]
-    return;
-  for (const Key& key : keys) {
-    if (key.hash != 0) replica->PrefetchRecord(key);
   }
 }
 

@@ -124,6 +124,7 @@ class Worker {
   const command::Command* CommandOf(std::span<const std::string_view> args) const;
   void ExecuteAll(Now now);
   void FetchSlots();
+  bool ChangesKey(std::size_t i) const;
   void FetchRecords(std::size_t next);
   void FetchRecordsUpTo(std::size_t end);
   void RunBatch(Now now);

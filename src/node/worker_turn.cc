@@ -208,7 +208,17 @@ const command::Command* Worker::CommandOf(std::span<const std::string_view> args
 void Worker::FetchSlots() {
   node_.keyspace().PrefetchSlots(
       std::span(keys_).subspan(slots_fetched_, request_count_ - slots_fetched_));
+  if (const engine::Replica* replica = node_.keyspace().replica()) [[unlikely]] {
+    for (std::size_t i = slots_fetched_; i < request_count_; ++i) {
+      if (ChangesKey(i)) replica->Prefetch(keys_[i]);
+    }
+  }
   slots_fetched_ = request_count_;
+}
+
+// Then what is shared of it with other nodes is wanted, too.
+bool Worker::ChangesKey(std::size_t i) const {
+  return keys_[i].hash != 0 && (requests_[i].command->flags & command::kWrite) != 0;
 }
 
 // Before the request at `next` runs: sees to it that the records that it and the following ones
@@ -221,6 +231,11 @@ inline void Worker::FetchRecords(std::size_t next) {
 void Worker::FetchRecordsUpTo(std::size_t end) {
   node_.keyspace().PrefetchRecords(
       std::span(keys_).subspan(records_fetched_, end - records_fetched_));
+  if (const engine::Replica* replica = node_.keyspace().replica()) [[unlikely]] {
+    for (std::size_t i = records_fetched_; i < end; ++i) {
+      if (ChangesKey(i)) replica->PrefetchRecord(keys_[i]);
+    }
+  }
   records_fetched_ = end;
 }
 
