@@ -222,13 +222,8 @@ TEST(Replicator, WhoDiesWhileItJoinsIsStillJoiningAfterItsNextStart) {
   EXPECT_EQ(network.nodes[1]->host->Total(), 100U);
 }
 
-// It may lack the folds that the resets of others build on.
-TEST(Replicator, WhoMeetsOnlyANewcomerIsStillJoining) {
-  TestNetwork network(28);
-  for (int i = 0; i < 3; ++i) network.Add(Quick());
-  network.Increment(0);
-  network.Meet(1, 0);
-  EXPECT_TRUE(network.RunUntil(2'000, [&] { return network.nodes[1]->host->Total() == 1; }));
+// Node 1 starts again, while it still joins; neither it nor node 2 reaches node 0.
+void StartAsNewcomerWithoutNode0(TestNetwork& network) {
   network.Stop(1);
   for (const std::size_t i : {1, 2}) {
     network.Block(0, i, true);
@@ -236,6 +231,16 @@ TEST(Replicator, WhoMeetsOnlyANewcomerIsStillJoining) {
   }
   network.nodes[1]->disk.joining = true;
   network.Start(1);
+}
+
+// It may lack the folds that the resets of others build on.
+TEST(Replicator, WhoMeetsOnlyANewcomerIsStillJoining) {
+  TestNetwork network(28);
+  for (int i = 0; i < 3; ++i) network.Add(Quick());
+  network.Increment(0);
+  network.Meet(1, 0);
+  EXPECT_TRUE(network.RunUntil(2'000, [&] { return network.nodes[1]->host->Total() == 1; }));
+  StartAsNewcomerWithoutNode0(network);
   network.Meet(2, 1);
   EXPECT_TRUE(network.RunUntil(5'000, [&] { return network.StatusOf(2).members == 3; }));
   network.Run(1'000);
@@ -254,13 +259,7 @@ TEST(Replicator, ANewcomerTakesNoStateFromAnother) {
   network.Increment(0);
   network.Meet(1, 0);
   ASSERT_TRUE(network.RunUntil(2'000, [&] { return network.nodes[1]->host->Total() == 1; }));
-  network.Stop(1);
-  for (const std::size_t i : {1, 2}) {
-    network.Block(0, i, true);
-    network.Block(i, 0, true);
-  }
-  network.nodes[1]->disk.joining = true;
-  network.Start(1);
+  StartAsNewcomerWithoutNode0(network);
   for (int i = 0; i < 100; ++i) network.Increment(1);
   network.Meet(2, 1);
   ASSERT_TRUE(network.RunUntil(5'000, [&] { return network.StatusOf(2).members == 3; }));
