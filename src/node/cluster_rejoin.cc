@@ -80,7 +80,8 @@ bool Cluster::LogIsWithoutIncrements() {
   return !has_increments_;
 }
 
-// Memory that holds half of a state serves nobody.
+// Whether clients are told to wait. Memory that holds half of a state serves nobody, nor does a
+// life that is about to end.
 bool Cluster::IsLoading() const {
   return held_ || receiving_ || awaiting_join_ || (set_aside_ && rejoin_ != nullptr);
 }

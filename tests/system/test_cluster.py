@@ -116,7 +116,7 @@ class ClusterNodesTest(ClusterTest):
                    "all is known again")
 
     def test_snapshots_while_all_count(self) -> None:
-        """A snapshot cuts a frame on its own thread: beside the one that talks with the others."""
+        """A snapshot cuts a frame on another thread than the one that talks with the others."""
         servers = self.three()
         with Load(servers) as load:
             for _ in range(20):
